@@ -63,8 +63,12 @@ pub struct Actions {
     /// One bit for each slot that is filled, lowest first in the order of iteration.
     slots: u8,
     calm: bool,
+    /// For the shell: life was heard.
+    pub(crate) heard: bool,
     transition: Option<Transition>,
     findings: Findings,
+    /// For the shell: the round trip that was measured, in microseconds; 0: none.
+    pub(crate) rtt_micros: u32,
     pong: PingId,
     /// Shared by ping and beacon: a call yields at most one of them.
     probe: PingId,
@@ -80,8 +84,8 @@ const NOTIFY: u8 = 1 << 5;
 const REPORT: u8 = 1 << 6;
 
 impl Actions {
-    /// The most actions one call can yield: a ping (or a beacon, or a request for a probe), a
-    /// pong, a control frame, a transition and a set of findings.
+    /// The most actions one call can yield: a pong, a ping or a beacon, a request for a probe or a
+    /// goodbye, a transition, and a set of findings.
     pub const CAPACITY: usize = 5;
 
     /// Whether there is nothing (left) to do.
@@ -114,7 +118,7 @@ impl Actions {
     }
 
     pub(crate) const fn request_probe(&mut self) {
-        debug_assert!(self.slots & (PING | BEACON) == 0, "one probe a call");
+        debug_assert!(self.slots & PING == 0, "one probe a call");
         self.slots |= REQUEST;
     }
 
@@ -122,10 +126,10 @@ impl Actions {
         self.slots |= GOODBYE;
     }
 
-    pub(crate) const fn notify(&mut self, transition: Transition) {
-        debug_assert!(self.slots & NOTIFY == 0, "one transition a call");
-        self.slots |= NOTIFY;
-        self.transition = Some(transition);
+    /// Replaces what was told before: a call tells at most one transition.
+    pub(crate) const fn notify(&mut self, transition: Option<Transition>) {
+        self.slots = if transition.is_some() { self.slots | NOTIFY } else { self.slots & !NOTIFY };
+        self.transition = transition;
     }
 
     pub(crate) const fn report(&mut self, findings: Findings) {
@@ -135,13 +139,21 @@ impl Actions {
         }
     }
 
+    pub(crate) const fn sends_pong(&self) -> bool {
+        self.slots & PONG != 0
+    }
+
+    pub(crate) const fn sends_ping(&self) -> bool {
+        self.slots & PING != 0
+    }
+
     /// Whether a ping or a beacon already leaves in this call.
     pub(crate) const fn sends_life(&self) -> bool {
         self.slots & (PING | BEACON) != 0
     }
 
     const fn probe(&mut self, slot: u8, id: PingId, stamp: u64) {
-        debug_assert!(self.slots & (PING | BEACON | REQUEST) == 0, "one probe a call");
+        debug_assert!(self.slots & (PING | BEACON) == 0, "one ping or beacon a call");
         self.slots |= slot;
         self.probe = id;
         self.stamp = Timestamp::from_nanos(stamp);

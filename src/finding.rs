@@ -68,10 +68,8 @@ findings! {
     REPROBE = 19, "reprobe";
     /// A due ping was left out because the writer had not taken the last one.
     PING_SKIPPED = 20, "ping_skipped";
-    /// An RTT sample was taken.
-    RTT_SAMPLE = 21, "rtt_sample";
     /// The host woke up: the time it slept is not counted as silence.
-    RESUMED = 22, "resumed";
+    RESUMED = 21, "resumed";
 }
 
 impl Findings {

@@ -1,17 +1,43 @@
-#![doc = "Sans-IO heartbeats."]
+//! Sans-IO heartbeats.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "std")]
 extern crate std;
 
 mod action;
+mod config;
+mod deadlines;
+pub mod detector;
 mod event;
+mod evidence;
 mod finding;
+mod heartbeat;
+mod histogram;
+mod jitter;
+mod ledger;
 mod liveness;
+mod machine;
+mod report;
+mod rtt;
+mod state;
+mod stats;
 mod time;
 
 pub use action::{Action, Actions};
+pub use config::{
+    Config, ConfigBuilder, ConfigError, FirstPing, LatePolicy, LifeRule, MAX_SPAN, Mode,
+    PingSchedule, Probing, Verdict,
+};
+pub use deadlines::DeadlineReason;
 pub use event::{Event, PingId};
 pub use finding::Findings;
+pub use heartbeat::HeartbeatMachine;
+pub use histogram::Histogram;
+pub use ledger::{Echo, Ledger, Table};
 pub use liveness::{Fault, Liveness, Reason, Transition};
+pub use report::Report;
+pub use rtt::Rtt;
+pub use state::PeerState;
+pub use stats::Stats;
 pub use time::Timestamp;

@@ -45,10 +45,13 @@ impl Timestamp {
 
     /// `self + span`, or `None` past [`Timestamp::MAX`].
     pub const fn checked_add(self, span: Duration) -> Option<Self> {
+        // A span that does not fit in 64 bits cannot be added.
+        if span.as_nanos() > u64::MAX as u128 {
+            return None;
+        }
         match self.0.checked_add(nanos(span)) {
-            // `nanos` saturates: a span that does not fit in 64 bits cannot be added.
-            Some(sum) if span.as_nanos() <= u64::MAX as u128 => Some(Self(sum)),
-            _ => None,
+            Some(sum) => Some(Self(sum)),
+            None => None,
         }
     }
 
@@ -90,7 +93,7 @@ impl fmt::Display for Timestamp {
 }
 
 /// A span in nanoseconds, saturating at `u64::MAX` (584 years).
+#[inline]
 pub(crate) const fn nanos(span: Duration) -> u64 {
-    let nanos = span.as_nanos();
-    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos() as u64)
 }

@@ -1,0 +1,338 @@
+//! When something is due: pure functions of configuration and state.
+//!
+//! [`next`] is the wake-up that the machine asks for; judging and probing read the same values, so
+//! that what is promised and what is done cannot differ. Every value here is the first moment at
+//! which the thing happens: a limit that must be *passed* (rule T4) has its 1 ns added.
+
+use core::fmt;
+
+use crate::config::{Config, Mode, PingSchedule, Probing};
+use crate::detector::{Detector, Trust};
+use crate::ledger::Ledger;
+use crate::liveness::Liveness;
+use crate::state::{Grant, PeerState, Waiting};
+
+/// Not due. No real deadline can reach it: stamps end four `MAX_SPAN` before (rule T6).
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// Why the machine wants to be called. For logs; the call itself needs no reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeadlineReason {
+    /// A verdict is due: silence, start-up or drain limit.
+    Verdict,
+    /// The peer becomes suspect.
+    Suspicion,
+    /// The response window of a ping ends.
+    ResponseWindow,
+    /// A ping or a beacon is due.
+    Probe,
+    /// A sign of life is owed.
+    Keepalive,
+    /// The writer has been stuck for its limit.
+    WriteStall,
+}
+
+impl fmt::Display for DeadlineReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Verdict => "verdict",
+            Self::Suspicion => "suspicion",
+            Self::ResponseWindow => "response_window",
+            Self::Probe => "probe",
+            Self::Keepalive => "keepalive",
+            Self::WriteStall => "write_stall",
+        })
+    }
+}
+
+/// The numbers in force for one peer: the configuration, slowed as the peer asked (rule C4).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effective {
+    pub(crate) interval: u64,
+    pub(crate) gap: u64,
+    pub(crate) suspect_interval: u64,
+    pub(crate) floor: u64,
+}
+
+#[inline]
+pub(crate) fn effective<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Effective
+where
+    D: Detector,
+    L: Ledger,
+{
+    let mut numbers = Effective {
+        interval: config.interval,
+        gap: config.min_gap,
+        suspect_interval: config.suspect_interval,
+        floor: config.floor,
+    };
+    if state.is_slowed() {
+        let limit = config.interval_limit();
+        let peer_gap = state.peer_gap().min(limit);
+        // An interval of up to 24 h doubled fifteen times fits 64 bits.
+        let calmed = config.interval << state.calm();
+        numbers.interval = calmed.min(limit).max(peer_gap).max(config.interval);
+        numbers.gap = numbers.gap.max(peer_gap);
+        numbers.suspect_interval = numbers.suspect_interval.max(numbers.gap);
+        if config.probes() {
+            numbers.floor = numbers.floor.max(numbers.interval + config.window);
+        }
+    }
+    numbers
+}
+
+/// The wake-up and its reason; `None` when nothing will ever be due without an event.
+#[inline]
+pub(crate) fn next<D, L>(
+    config: &Config<D>,
+    state: &PeerState<D, L>,
+) -> Option<(u64, DeadlineReason)>
+where
+    D: Detector,
+    L: Ledger,
+{
+    let deadlines = Deadlines::of(config, state);
+    let mut first = (deadlines.verdict, DeadlineReason::Verdict);
+    let mut consider = |at, reason| {
+        if at < first.0 {
+            first = (at, reason);
+        }
+    };
+    consider(deadlines.suspicion, DeadlineReason::Suspicion);
+    consider(deadlines.window, DeadlineReason::ResponseWindow);
+    consider(deadlines.probe, DeadlineReason::Probe);
+    consider(deadlines.keepalive, DeadlineReason::Keepalive);
+    consider(deadlines.write_stall, DeadlineReason::WriteStall);
+    if first.0 == NEVER { None } else { Some(first) }
+}
+
+/// Every deadline of a peer; [`NEVER`] where it does not apply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    pub(crate) verdict: u64,
+    pub(crate) suspicion: u64,
+    pub(crate) window: u64,
+    pub(crate) probe: u64,
+    pub(crate) keepalive: u64,
+    pub(crate) write_stall: u64,
+}
+
+impl Deadlines {
+    const NONE: Self = Self {
+        verdict: NEVER,
+        suspicion: NEVER,
+        window: NEVER,
+        probe: NEVER,
+        keepalive: NEVER,
+        write_stall: NEVER,
+    };
+
+    #[inline]
+    pub(crate) fn of<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
+    where
+        D: Detector,
+        L: Ledger,
+    {
+        let none = Self::NONE;
+        if state.exhausted() || state.waiting() == Waiting::Resume {
+            return none;
+        }
+        match state.liveness() {
+            Liveness::Closed => none,
+            Liveness::Lost if config.reopen_after == 0 => none,
+            Liveness::Lost => Self { probe: probe(config, state, NEVER), ..none },
+            Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
+            _ if state.draining() => Self { verdict: state.plan + 1, ..none },
+            _ => {
+                let (trust_ends, limit) = limits(config, state);
+                Self {
+                    verdict: verdict(config, state, limit),
+                    suspicion: suspicion(config, state, trust_ends),
+                    window: window(config, state),
+                    probe: probe(config, state, limit),
+                    keepalive: keepalive(config, state),
+                    write_stall: write_stall(config, state),
+                }
+            }
+        }
+    }
+}
+
+/// What a detector is told of the present silence.
+#[inline]
+pub(crate) fn trust<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Trust
+where
+    D: Detector,
+    L: Ledger,
+{
+    Trust {
+        since: state.ev,
+        period: effective(config, state).interval,
+        window: config.window,
+        attempts: config.attempts,
+        rtt: state.rtt,
+    }
+}
+
+/// When the detector's trust ends, and the limit of silence: that, between floor and ceiling
+/// (rule J2).
+#[inline]
+pub(crate) fn limits<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> (u64, u64)
+where
+    D: Detector,
+    L: Ledger,
+{
+    let trust_ends = config.detector.deadline(&state.detector, &trust(config, state)).as_nanos();
+    let floor = state.ev + effective(config, state).floor;
+    (trust_ends, trust_ends.max(floor).min(state.ev + config.ceiling))
+}
+
+/// The verdict by silence, put off by a grant (rule J6).
+#[inline]
+fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, limit: u64) -> u64 {
+    if !config.judges() {
+        return NEVER;
+    }
+    match state.grant() {
+        Grant::None => limit + 1,
+        Grant::Wanted => NEVER,
+        Grant::Used if state.waiting() == Waiting::Nothing => limit + 1,
+        Grant::Used => limit.max(state.waiting_since + config.window) + 1,
+    }
+}
+
+/// Alive becomes Suspect by time alone (rule J3). Misses and losses make it so when they happen.
+#[inline]
+fn suspicion<D, L>(config: &Config<D>, state: &PeerState<D, L>, trust_ends: u64) -> u64
+where
+    D: Detector,
+    L: Ledger,
+{
+    if state.liveness() != Liveness::Alive || !config.judges() {
+        return NEVER;
+    }
+    trust_ends.min(beat_overdue(config, state)) + 1
+}
+
+/// The last moment at which the peer's own beat is not overdue, where we send no pings.
+#[inline]
+pub(crate) fn beat_overdue<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> u64
+where
+    D: Detector,
+    L: Ledger,
+{
+    match config.mode {
+        Mode::Responder | Mode::Passive => state.ev + config.interval + config.window,
+        _ => NEVER - 1,
+    }
+}
+
+/// The end of the judged ping's window, or of the wait for the caller.
+#[inline]
+fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    match state.waiting() {
+        Waiting::Pong | Waiting::Caller => state.waiting_since + config.window + 1,
+        Waiting::Nothing | Waiting::Resume => NEVER,
+    }
+}
+
+/// The next ping, beacon or request (section 4), given the limit of silence.
+#[inline]
+pub(crate) fn probe<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &PeerState<D, L>,
+    limit: u64,
+) -> u64 {
+    if !config.probes() && config.mode != Mode::Beacon {
+        return NEVER;
+    }
+    let mut due = state.plan;
+    if !state.ping_unwritten() {
+        if state.probe_wanted() || state.grant() == Grant::Wanted {
+            due = 0;
+        } else if state.liveness() != Liveness::Lost {
+            due = due.min(fast_probe(config, state, limit));
+        }
+    }
+    if state.seq != 0 {
+        due = due.max(state.last_ping + effective(config, state).gap);
+    }
+    let asks_caller = config.schedule == PingSchedule::External && !state.probe_wanted();
+    match state.waiting() {
+        _ if state.grant() == Grant::Wanted => due,
+        Waiting::Caller if asks_caller => NEVER,
+        // One ping outstanding at a time where pongs cannot be told apart (rule P9), and one
+        // request at a time to a caller who probes (rule P10).
+        Waiting::Pong if asks_caller || !config.ids => {
+            due.max(state.waiting_since + config.window + 1)
+        }
+        _ => due,
+    }
+}
+
+/// The next ping while signs are bad: after misses, while suspect, and already at the end of the
+/// window of a ping that nothing has answered (rule P6).
+#[inline]
+fn fast_probe<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &PeerState<D, L>,
+    limit: u64,
+) -> u64 {
+    let after_last = || state.last_ping + effective(config, state).suspect_interval;
+    let unheard = state.waiting() == Waiting::Pong && state.ev <= state.waiting_since;
+    let due = if state.seq == 0 || config.mode == Mode::Beacon {
+        return NEVER;
+    } else if state.misses() > 0 || state.liveness() == Liveness::Suspect {
+        after_last()
+    } else if unheard {
+        after_last().max(state.waiting_since + config.window)
+    } else {
+        return NEVER;
+    };
+    // A probe that the verdict overtakes is no use.
+    if due < limit { due } else { NEVER }
+}
+
+/// The beacon owed because nothing was sent for long (rule P12).
+#[inline]
+fn keepalive<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    match config.keepalive {
+        Some(_) if state.ping_unwritten() || state.tx_owing() => NEVER,
+        Some(span) => state.tx_at + span,
+        None => NEVER,
+    }
+}
+
+/// The verdict on a writer that takes nothing (rule J11).
+#[inline]
+fn write_stall<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    match config.write_stall {
+        Some(span) if state.ping_unwritten() || state.tx_owing() => state.tx_at + span + 1,
+        _ => NEVER,
+    }
+}
+
+/// Whether the slot at the plan is excused by traffic, and if so, to when it moves (rule P5).
+pub(crate) fn excused<D, L>(
+    config: &Config<D>,
+    state: &PeerState<D, L>,
+    gap_to_next: u64,
+    now: u64,
+) -> Option<u64>
+where
+    D: Detector,
+    L: Ledger,
+{
+    let excusable = config.probing == Probing::WhenIdle
+        && config.schedule == PingSchedule::Own
+        && config.mode != Mode::Beacon
+        && state.heard_traffic()
+        && !state.probe_wanted()
+        && state.grant() != Grant::Wanted;
+    let moved = state.ev.saturating_add(gap_to_next);
+    let verify_at = state
+        .last_ping
+        .saturating_add(effective(config, state).interval * config.verify_every as u64);
+    (excusable && moved > now && now < verify_at).then_some(moved)
+}

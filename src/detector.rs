@@ -1,0 +1,119 @@
+//! Detectors: how long silence may last before it means something.
+//!
+//! The machine owns the schedule, the misses, the windows and the verdict; a detector only answers
+//! one question: until when is the last evidence worth trust? The machine clamps the answer to the
+//! `floor` and the `ceiling` of its [`Config`](crate::Config), so that no detector can break the
+//! detection promise.
+
+mod deadline;
+
+use core::fmt::Debug;
+use core::hash::Hash;
+
+pub use deadline::Deadline;
+
+use crate::rtt::Rtt;
+use crate::time::Timestamp;
+
+/// A policy that turns a stream of evidence into a deadline. The policy lives in the
+/// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`.
+///
+/// A state holds spans, and stamps of the *peer's* clock, but no stamps of the local clock: what
+/// must relate to local time relates to [`Trust::since`]. Then the rules are invariant under a
+/// shift of time and can be model-checked for runs of any length. Floats are kept as canonical
+/// bits, so that states can be compared.
+pub trait Detector: Copy + Debug {
+    /// What is learnt of one peer.
+    type State: Copy + Debug + Eq + Hash + Default;
+
+    /// Learns from one piece of evidence.
+    fn learn(&self, state: &mut Self::State, evidence: &Evidence);
+
+    /// The last moment at which the peer is still trusted, if nothing more is heard. It may lie in
+    /// the past (a stale beat restores no trust), and is clamped for the verdict.
+    fn deadline(&self, state: &Self::State, trust: &Trust) -> Timestamp;
+
+    /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the deadline, more
+    /// after it. The default grows linearly.
+    fn suspicion(&self, state: &Self::State, trust: &Trust, now: Timestamp) -> f64 {
+        let limit = self.deadline(state, trust).as_nanos().saturating_sub(trust.since);
+        let silence = now.as_nanos().saturating_sub(trust.since);
+        if limit == 0 { f64::INFINITY } else { silence as f64 / limit as f64 }
+    }
+}
+
+/// What kind of evidence was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Sign {
+    /// A pong.
+    Pong,
+    /// A ping or a beacon of the peer.
+    Beat,
+    /// Any other traffic.
+    Traffic,
+    /// A ping stayed unanswered: the one sign that renews nothing.
+    Miss,
+}
+
+/// One piece of evidence, as a detector sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// What was heard.
+    pub sign: Sign,
+    /// When it was heard.
+    pub at: Timestamp,
+    /// How long it had been silent before, in nanoseconds.
+    pub silence_nanos: u64,
+    /// The sequence number it carried, if any.
+    pub seq: Option<u32>,
+    /// When the peer sent it, on the peer's clock, if it said so.
+    pub stamp: Option<Timestamp>,
+    /// The period of the beats in nanoseconds: the one the peer promised, else our effective
+    /// interval.
+    pub period_nanos: u64,
+    /// The round trip it measured, if it did, in nanoseconds.
+    pub rtt_nanos: Option<u64>,
+    /// It came in a call that was later than the slack: the local process was paused, and nothing
+    /// should be learnt from the timing.
+    pub in_pause: bool,
+}
+
+/// What the machine knows about the present silence. Spans are in nanoseconds, because deadlines
+/// are computed on every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trust {
+    pub(crate) since: u64,
+    pub(crate) period: u64,
+    pub(crate) window: u64,
+    pub(crate) attempts: u8,
+    pub(crate) rtt: Rtt,
+}
+
+impl Trust {
+    /// When the last evidence was heard.
+    pub const fn since(&self) -> Timestamp {
+        Timestamp::from_nanos(self.since)
+    }
+
+    /// The effective interval between pings (or beats), in nanoseconds.
+    pub const fn period_nanos(&self) -> u64 {
+        self.period
+    }
+
+    /// The time a pong may take, in nanoseconds.
+    pub const fn window_nanos(&self) -> u64 {
+        self.window
+    }
+
+    /// How many windows go unanswered before the fixed verdict.
+    pub const fn attempts(&self) -> u8 {
+        self.attempts
+    }
+
+    /// The round-trip estimate.
+    pub const fn rtt(&self) -> Rtt {
+        self.rtt
+    }
+}

@@ -1,0 +1,376 @@
+//! What an event says: the second part of a step. Which inputs are life, which pong answers which
+//! ping, and how the peer's own pings are answered and policed.
+
+use core::time::Duration;
+
+use crate::config::{LatePolicy, LifeRule, Mode};
+use crate::deadlines;
+use crate::detector::{Detector, Evidence, Sign};
+use crate::event::{Event, PingId};
+use crate::finding::Findings;
+use crate::ledger::{Answer, Ledger, Query};
+use crate::liveness::{Liveness, Reason};
+use crate::machine::Call;
+use crate::state::{Grant, Waiting};
+use crate::time::{Timestamp, nanos};
+
+impl<D: Detector, L: Ledger> Call<'_, D, L> {
+    pub(crate) fn apply_evidence(&mut self, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::PongReceived { id, stamp, hold, calm } => {
+                self.pong_received(id, stamp, hold, calm);
+            }
+            Event::AnonymousPongReceived => self.anonymous_pong_received(),
+            Event::PingReceived { id, stamp } => self.ping_received(id, stamp),
+            Event::BeaconReceived { stamp, period } => {
+                self.frame_received(Sign::Beat, stamp, Some(nanos(period)));
+            }
+            Event::FrameReceived => self.frame_received(Sign::Traffic, None, None),
+            Event::BytesReceived => {
+                if self.config.life_rule == LifeRule::AnyByte {
+                    self.hear(Sign::Traffic, None, None, None);
+                }
+            }
+            Event::LimitReceived { min_gap } => self.limit_received(nanos(min_gap)),
+            Event::PingSent { id } => self.ping_sent(id),
+            Event::PongSent | Event::TxProgress => {
+                self.state.set_tx_owing(false);
+                self.state.tx_at = self.now;
+            }
+            Event::TxBlocked => {
+                if self.config.write_reports {
+                    self.owe_write();
+                    self.state.set_tx_owing(true);
+                }
+            }
+            Event::PingDue => {
+                let reopening =
+                    self.state.liveness() == Liveness::Lost && self.config.reopen_after != 0;
+                if self.config.probes()
+                    && (self.state.liveness().is_live() || reopening)
+                    && !self.state.draining()
+                {
+                    self.state.set_probe_wanted(true); // P7
+                }
+            }
+            Event::Start | Event::Drain | Event::Close | Event::GoodbyeReceived => {
+                self.change_life(event);
+            }
+            Event::Suspend => {
+                if self.state.waiting() != Waiting::Resume {
+                    self.state.wait(Waiting::Resume, self.now); // L5
+                }
+            }
+            Event::Resume { slept } => self.resume(nanos(slept)),
+        }
+    }
+
+    /// The life cycle (section 6).
+    fn change_life(&mut self, event: Event) {
+        let ended = matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed);
+        let idle = self.state.liveness() == Liveness::Idle;
+        match event {
+            Event::Start if idle => self.begin(Liveness::Starting),
+            Event::Drain if idle => self.close(Reason::ClosedLocally),
+            Event::Drain if !ended && !self.state.draining() => {
+                self.state.set_draining(true);
+                self.state.wait(Waiting::Nothing, self.now);
+                self.state.set_probe_wanted(false);
+                self.state.set_grant(Grant::None);
+                self.state.plan = self.now + self.config.drain_limit; // L3
+            }
+            Event::Close if !ended => {
+                if !idle && self.config.mode != Mode::Passive {
+                    self.out.goodbye(); // L4
+                }
+                self.close(Reason::ClosedLocally);
+            }
+            Event::GoodbyeReceived if !ended => self.close(Reason::Goodbye),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, reason: Reason) {
+        self.state.wait(Waiting::Nothing, self.now);
+        self.change(Liveness::Closed, reason);
+    }
+
+    // ----- Pongs (rules E4 to E8) -----
+
+    fn pong_received(&mut self, id: PingId, stamp: Option<Timestamp>, hold: Duration, calm: bool) {
+        if id.epoch() != self.state.epoch {
+            return self.out.report(Findings::PONG_WRONG_EPOCH);
+        }
+        if calm {
+            self.calm_down();
+        }
+        if id.seq() == 0 || id.seq() > self.state.seq {
+            self.out.report(Findings::PONG_UNMATCHED);
+            return self.hear_pong(false, id.seq(), None);
+        }
+        let judged = self.state.waiting() == Waiting::Pong;
+        let query = Query {
+            seq: id.seq(),
+            stamp,
+            newest: self.state.seq,
+            newest_at: self.state.last_ping,
+            newest_answered: self.state.unanswered() == 0,
+            judged_at: judged.then_some(self.state.waiting_since),
+            gap: deadlines::effective(self.config, self.state).gap,
+        };
+        match self.state.ledger.answered(&query) {
+            Answer::Open(sent) => self.ping_answered(id.seq(), sent, nanos(hold)),
+            Answer::Duplicate => {
+                self.out.report(Findings::PONG_DUPLICATE);
+                self.hear_pong(false, id.seq(), None);
+            }
+            Answer::Forgotten => {
+                self.out.report(Findings::PONG_LATE);
+                self.hear_pong(true, id.seq(), None);
+            }
+        }
+    }
+
+    /// A pong found its ping, which was sent at `sent`.
+    fn ping_answered(&mut self, seq: u32, sent: u64, hold: u64) {
+        let behind = self.state.seq - seq;
+        let overtaken = behind >= u32::from(self.state.unanswered());
+        if overtaken || self.now > sent.saturating_add(self.config.window) {
+            self.out.report(Findings::PONG_LATE);
+        }
+        if !overtaken {
+            self.state.set_unanswered(behind.min(14) as u8);
+        }
+        if behind == 0 && self.state.ping_unwritten() {
+            // The report of its writing is still to come, or got lost.
+            self.state.set_ping_unwritten(false);
+            self.state.tx_at = self.now;
+        }
+        let judged_at = self.state.waiting_since;
+        let gap = deadlines::effective(self.config, self.state).gap;
+        if self.state.waiting() == Waiting::Pong && sent.saturating_add(gap) > judged_at {
+            self.state.push_outcome(false);
+            if behind == 0 {
+                self.state.wait(Waiting::Nothing, self.now);
+            } else {
+                self.state.wait(Waiting::Pong, self.state.last_ping); // E5
+            }
+        }
+        let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
+        self.state.rtt.sample(rtt);
+        self.out.rtt_micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+        self.hear_pong(true, seq, Some(rtt));
+    }
+
+    /// A pong that names no ping answers the newest one (rule E8).
+    fn anonymous_pong_received(&mut self) {
+        let seq = self.state.seq;
+        if seq == 0 {
+            self.out.report(Findings::PONG_UNMATCHED);
+            return self.hear_pong(false, seq, None);
+        }
+        if self.state.unanswered() == 0 {
+            self.state.set_ambiguity(2);
+            self.out.report(Findings::PONG_DUPLICATE);
+            return self.hear_pong(false, seq, None);
+        }
+        if self.state.ambiguity() == 0 {
+            return self.ping_answered(seq, self.state.last_ping, 0);
+        }
+        self.state.set_unanswered(0);
+        if self.state.waiting() == Waiting::Pong {
+            self.state.push_outcome(false);
+            self.state.wait(Waiting::Nothing, self.now);
+        } else {
+            self.out.report(Findings::PONG_LATE);
+        }
+        self.hear_pong(true, seq, None);
+    }
+
+    /// `exact`: it answers a ping that nothing had answered before.
+    fn hear_pong(&mut self, exact: bool, seq: u32, rtt: Option<u64>) {
+        if exact || self.config.life_rule != LifeRule::ExactPong {
+            let sign = if exact { Sign::Pong } else { Sign::Traffic };
+            self.hear(sign, Some(seq), None, rtt);
+        }
+    }
+
+    // ----- Pings of the peer (section 7) -----
+
+    fn ping_received(&mut self, id: PingId, stamp: Option<Timestamp>) {
+        // Two ends that have given each other up must answer, or neither ever recovers.
+        let reopening = self.state.liveness() == Liveness::Lost && self.config.reopen_after != 0;
+        let answers = self.state.liveness().is_live() || reopening;
+        if self.config.answers() && answers && self.admit() {
+            self.out.pong(id, self.state.strikes() > 0); // A1, A4
+            self.owe_write();
+            self.state.set_tx_owing(self.config.write_reports);
+        }
+        if self.config.mode == Mode::Initiator {
+            self.out.report(Findings::UNEXPECTED_PING);
+        }
+        if !self.out.findings().contains(Findings::PING_ABUSE) {
+            self.frame_received(Sign::Beat, stamp, None);
+        }
+    }
+
+    /// The token bucket (rules A2, A3).
+    fn admit(&mut self) -> bool {
+        let Some(half_gap) = self.config.accept_half_gap else { return true };
+        if self.state.tat <= self.now {
+            self.state.set_strikes(0);
+        }
+        let burst = u64::from(self.config.accept_burst) - 1;
+        if self.state.tat <= self.now.saturating_add(burst.saturating_mul(half_gap)) {
+            self.state.tat = self.state.tat.max(self.now).saturating_add(half_gap);
+            return true;
+        }
+        self.out.report(Findings::PING_STRIKE);
+        let strikes = self.state.strikes();
+        self.state.set_strikes(strikes.saturating_add(1).min(self.config.max_strikes));
+        if strikes < self.config.max_strikes && self.state.strikes() == self.config.max_strikes {
+            self.find(Findings::PING_ABUSE, self.config.abuse_verdict, Reason::PingAbuse);
+        }
+        false
+    }
+
+    fn frame_received(&mut self, sign: Sign, stamp: Option<Timestamp>, period: Option<u64>) {
+        if matches!(self.config.life_rule, LifeRule::AnyFrame | LifeRule::AnyByte) {
+            self.hear(sign, None, stamp.map(|stamp| (stamp, period)), None);
+        }
+    }
+
+    // ----- What the peer asks for (rules A5, A6) -----
+
+    fn calm_down(&mut self) {
+        if self.state.calm_obeyed() || !self.state.liveness().is_live() {
+            return;
+        }
+        let before = deadlines::effective(self.config, self.state).interval;
+        self.state.set_calm(self.state.calm() + 1);
+        let after = deadlines::effective(self.config, self.state).interval;
+        if after == before {
+            self.state.set_calm(self.state.calm() - 1); // At the cap already.
+            return;
+        }
+        self.state.set_calm_obeyed(true);
+        self.out.report(Findings::CALMED);
+        self.slow_plan();
+    }
+
+    fn limit_received(&mut self, min_gap: u64) {
+        if min_gap > self.config.interval_limit() {
+            self.out.report(Findings::LIMIT_EXCEEDED);
+        }
+        self.state.set_peer_gap(min_gap);
+        self.slow_plan();
+        self.frame_received(Sign::Traffic, None, None);
+    }
+
+    /// A ping planned for the old interval would be one too many.
+    fn slow_plan(&mut self) {
+        if self.state.liveness().is_live() && !self.state.draining() && self.state.seq != 0 {
+            self.state.plan = self.state.plan.max(self.state.last_ping + self.next_gap());
+        }
+    }
+
+    // ----- Writes -----
+
+    fn ping_sent(&mut self, id: PingId) {
+        let newest = id.epoch() == self.state.epoch && id.seq() == self.state.seq;
+        if !newest || !self.state.ping_unwritten() {
+            return;
+        }
+        let judged = self.state.waiting_since == self.state.last_ping;
+        if self.state.waiting() == Waiting::Nothing
+            || (self.state.waiting() == Waiting::Pong && judged)
+        {
+            self.state.wait(Waiting::Pong, self.now); // P8: the window runs from the writing.
+        }
+        self.state.ledger.written(id.seq(), self.now);
+        self.state.last_ping = self.now;
+        self.state.set_ping_unwritten(false);
+        self.state.tx_at = self.now;
+    }
+
+    // ----- Life -----
+
+    /// Life was heard (rules E1 to E3, E9, E10, L2, L7).
+    fn hear(
+        &mut self,
+        sign: Sign,
+        seq: Option<u32>,
+        beat: Option<(Timestamp, Option<u64>)>,
+        rtt: Option<u64>,
+    ) {
+        match self.state.liveness() {
+            Liveness::Idle | Liveness::Closed => return,
+            Liveness::Lost if self.config.reopen_after == 0 => {
+                // E9: told once; `good` has no other use here.
+                if self.state.good() == 0 {
+                    self.state.set_good(1);
+                    self.out.report(Findings::MISTAKE);
+                }
+                return;
+            }
+            Liveness::Lost if self.config.probes() && sign != Sign::Pong => return,
+            _ => {}
+        }
+        if self.overdue && self.config.late_policy != LatePolicy::Strict {
+            self.out.report(Findings::LATE_EVIDENCE);
+        }
+        self.learn(sign, seq, beat, rtt);
+        self.out.heard = true;
+        self.state.ev = self.now;
+        self.state.set_misses(0);
+        self.state.set_grant(Grant::None);
+        self.state.set_heard_traffic(sign != Sign::Pong);
+        self.recover(sign);
+    }
+
+    fn recover(&mut self, sign: Sign) {
+        let liveness = self.state.liveness();
+        match liveness {
+            Liveness::Starting => self.change(Liveness::Alive, Reason::Heard),
+            Liveness::Lost | Liveness::Recovering => {
+                let needed = self.config.reopen_after.max(1);
+                if sign == Sign::Pong || !self.config.probes() || needed == 1 {
+                    self.state.set_good(self.state.good() + 1);
+                }
+                if liveness == Liveness::Lost {
+                    self.out.report(Findings::MISTAKE);
+                }
+                if self.state.good() >= needed {
+                    self.state.set_good(0);
+                    self.change(Liveness::Alive, Reason::Heard);
+                } else if liveness == Liveness::Lost {
+                    self.change(Liveness::Recovering, Reason::Heard);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the detector.
+    pub(crate) fn learn(
+        &mut self,
+        sign: Sign,
+        seq: Option<u32>,
+        beat: Option<(Timestamp, Option<u64>)>,
+        rtt: Option<u64>,
+    ) {
+        let interval = deadlines::effective(self.config, self.state).interval;
+        let evidence = Evidence {
+            sign,
+            at: Timestamp::from_nanos(self.now),
+            silence_nanos: self.now.saturating_sub(self.state.ev),
+            seq,
+            stamp: beat.map(|(stamp, _)| stamp),
+            period_nanos: beat.and_then(|(_, period)| period).unwrap_or(interval),
+            rtt_nanos: rtt,
+            in_pause: self.late,
+        };
+        self.config.detector.learn(&mut self.state.detector, &evidence);
+    }
+}

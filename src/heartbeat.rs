@@ -1,0 +1,284 @@
+//! [`HeartbeatMachine`]: one connection. A shell around the rules: it clamps the clock, counts,
+//! and keeps the evidence of verdicts.
+
+use core::time::Duration;
+
+use crate::action::Actions;
+use crate::config::Config;
+use crate::deadlines::{self, DeadlineReason, NEVER};
+use crate::detector::{Deadline, Detector};
+use crate::event::Event;
+use crate::finding::Findings;
+use crate::histogram::Histogram;
+use crate::ledger::{Ledger, Table};
+use crate::liveness::Liveness;
+use crate::machine::step;
+use crate::report::Report;
+use crate::rtt::Rtt;
+use crate::state::PeerState;
+use crate::stats::Stats;
+use crate::time::Timestamp;
+
+/// Keeps one connection alive and finds out when its peer is gone.
+///
+/// It is a pure state machine: [`handle`](Self::handle) takes what happened and when, and returns
+/// what to do; [`next_deadline`](Self::next_deadline) says when to call it again at the latest. It
+/// owns no socket, reads no clock, spawns nothing and allocates nothing.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use heartbeat_proto::{Action, Config, Event, HeartbeatMachine, Liveness, Timestamp};
+///
+/// let seed = 42; // another one for each connection: it spreads them in time
+/// let mut now = Timestamp::EPOCH;
+/// let mut machine = HeartbeatMachine::new(Config::wan(), seed, now);
+/// let _ = machine.handle(Event::Start, now);
+///
+/// // The first ping is due within the interval.
+/// now = machine.next_deadline().expect("live");
+/// let Some(Action::SendPing { id, .. }) = machine.handle(Event::Tick, now).next() else {
+///     panic!("a ping is due");
+/// };
+///
+/// // Its pong comes 30 ms later.
+/// now = now.saturating_add(Duration::from_millis(30));
+/// let _ = machine.handle(Event::pong(id), now);
+/// assert_eq!(machine.liveness(), Liveness::Alive);
+/// assert_eq!(machine.rtt().smoothed(), Some(Duration::from_millis(30)));
+///
+/// // Nothing more is heard: the verdict falls after 20 s, and explains itself.
+/// while let Some(wake) = machine.next_deadline() {
+///     let _ = machine.handle(Event::Tick, wake);
+/// }
+/// assert_eq!(machine.liveness(), Liveness::Lost);
+/// assert_eq!(machine.report().expect("a verdict").code(), "no_response");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeartbeatMachine<D: Detector = Deadline, L: Ledger = Table> {
+    config: Config<D>,
+    state: PeerState<D, L>,
+    /// The largest `now` so far.
+    now: u64,
+    /// The wake-up asked for, a function of `config` and `state`; [`NEVER`] if none.
+    due: u64,
+    /// The last time life was heard.
+    proof: Option<u64>,
+    last_rtt: Option<Duration>,
+    /// The worst lateness in the present silence.
+    worst_lateness: u64,
+    report: Option<Report>,
+    stats: Stats,
+    rtts: Histogram,
+    lateness: Histogram,
+}
+
+impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
+    /// A machine for a connection that is being set up since `now`. Tell it [`Event::Start`] when
+    /// the connection is usable; the start-up limit runs until then.
+    ///
+    /// `seed` decides the epoch, the phase of the first ping and the jitter. Give every connection
+    /// another one (a counter will do within a process; across processes use random ones).
+    ///
+    /// For any other ledger than [`Table`], or detector than [`Deadline`], name the types:
+    /// `HeartbeatMachine::<_, Echo>::new(..)`.
+    pub fn new(config: Config<D>, seed: u64, now: Timestamp) -> Self {
+        let state = PeerState::new(seed, now);
+        Self::with_state(config, state, now.as_nanos())
+    }
+
+    fn with_state(config: Config<D>, state: PeerState<D, L>, now: u64) -> Self {
+        let due = deadlines::next(&config, &state).map_or(NEVER, |(at, _)| at);
+        Self {
+            config,
+            state,
+            now,
+            due,
+            proof: None,
+            last_rtt: None,
+            worst_lateness: 0,
+            report: None,
+            stats: Stats::default(),
+            rtts: Histogram::default(),
+            lateness: Histogram::default(),
+        }
+    }
+
+    /// Takes one event and returns everything to do about it, including all that time alone has
+    /// made due. `now` is when it happened, as the caller knows it.
+    ///
+    /// Events may come in any order. A `now` below an earlier one is taken as that one, counted,
+    /// and told as [`Findings::CLOCK_REGRESSION`].
+    ///
+    /// Never panics, never blocks, never allocates, and takes constant time.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Actions {
+        let given = now.as_nanos();
+        let now = given.max(self.now);
+        let late_by = now.saturating_sub(self.due);
+        let before = self.before_step();
+        self.stats.count_event(&event);
+        let mut actions = step(&self.config, &mut self.state, event, now, self.due);
+        if given < self.now {
+            actions.report(Findings::CLOCK_REGRESSION);
+        }
+        self.now = now;
+        self.after_step(before, late_by, &actions);
+        actions
+    }
+
+    /// When to call [`handle`](Self::handle) with [`Event::Tick`] at the latest, if nothing else
+    /// happens before; `None` once the connection has ended, while suspended, and at the end of
+    /// time. Level-triggered and free of side effects. While live it is always later than the
+    /// `now` of the last call.
+    #[doc(alias = "poll_timeout")]
+    #[inline]
+    pub const fn next_deadline(&self) -> Option<Timestamp> {
+        if self.due == NEVER { None } else { Some(Timestamp::from_nanos(self.due)) }
+    }
+
+    /// Why [`next_deadline`](Self::next_deadline) is when it is. For logs.
+    pub fn deadline_reason(&self) -> Option<DeadlineReason> {
+        deadlines::next(&self.config, &self.state).map(|(_, reason)| reason)
+    }
+
+    /// What is believed of the connection. Level-triggered.
+    pub const fn liveness(&self) -> Liveness {
+        self.state.liveness()
+    }
+
+    /// The round-trip estimate.
+    pub const fn rtt(&self) -> Rtt {
+        self.state.rtt()
+    }
+
+    /// The distribution of the measured round trips.
+    pub const fn rtt_histogram(&self) -> &Histogram {
+        &self.rtts
+    }
+
+    /// The distribution of this end's own lateness: `now` less the deadline that was asked for, of
+    /// every call at or after it (rule R1). It tells a starved process from a slow network.
+    pub const fn lateness(&self) -> &Histogram {
+        &self.lateness
+    }
+
+    /// The counters.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The last change of liveness with its evidence; `None` before the first.
+    pub const fn report(&self) -> Option<Report> {
+        self.report
+    }
+
+    /// The rules in force.
+    pub const fn config(&self) -> &Config<D> {
+        &self.config
+    }
+
+    /// What the rules remember.
+    pub const fn state(&self) -> &PeerState<D, L> {
+        &self.state
+    }
+
+    /// The interval between pings in force: the configured one, slowed as the peer asked.
+    pub fn effective_interval(&self) -> Duration {
+        Duration::from_nanos(deadlines::effective(&self.config, &self.state).interval)
+    }
+
+    /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the detector's
+    /// deadline, more beyond.
+    pub fn suspicion(&self, now: Timestamp) -> f64 {
+        let trust = deadlines::trust(&self.config, &self.state);
+        self.config.detector.suspicion(&self.state.detector, &trust, now)
+    }
+
+    /// Whether life was heard after `since`: proof that the peer, not only the local socket
+    /// buffer, is there. Before reusing a pooled connection, send [`Event::PingDue`] and wait for
+    /// this.
+    pub const fn is_verified_since(&self, since: Timestamp) -> bool {
+        match self.proof {
+            Some(at) => at > since.as_nanos() && self.liveness().is_live(),
+            None => false,
+        }
+    }
+
+    /// Goes on under another configuration. Deadlines are computed from the last sign of life; one
+    /// that would lie in the past is put off for a probe and a response window (rule L9).
+    pub fn reconfigure(&mut self, config: Config<D>, now: Timestamp) -> Actions {
+        self.now = self.now.max(now.as_nanos());
+        self.config = config;
+        let before = self.before_step();
+        let now = Timestamp::from_nanos(self.now);
+        let actions = self.state.reconfigure(&self.config, now);
+        self.after_step(before, 0, &actions);
+        actions
+    }
+
+    /// The machine for the next connection to the same peer, usable since `now`. It carries the
+    /// RTT estimate, how far the peer has slowed us down, and the next epoch (so that nothing of
+    /// the old connection can be mistaken for life); nothing else. It starts in
+    /// [`Liveness::Recovering`] until its first proof of life.
+    #[must_use]
+    pub fn reconnected(&self, now: Timestamp) -> Self {
+        let state = self.state.next_connection(&self.config, now);
+        Self::with_state(self.config, state, now.as_nanos())
+    }
+
+    fn before_step(&self) -> Before {
+        Before {
+            ev: self.state.ev,
+            due: self.due,
+            misses: self.state.misses(),
+            unwritten_since: self.state.ping_unwritten().then_some(self.state.last_ping),
+        }
+    }
+
+    #[inline]
+    fn after_step(&mut self, before: Before, late_by: u64, actions: &Actions) {
+        self.due = deadlines::next(&self.config, &self.state).map_or(NEVER, |(at, _)| at);
+        if before.due <= self.now {
+            self.lateness.record_nanos(late_by);
+            self.worst_lateness = self.worst_lateness.max(late_by);
+        }
+        if actions.rtt_micros != 0 {
+            let rtt = Duration::from_micros(actions.rtt_micros.into());
+            self.last_rtt = Some(rtt);
+            self.rtts.record(rtt);
+        }
+        self.stats.count_actions(actions);
+        if let Some(transition) = actions.transition() {
+            let silence = self.now.saturating_sub(before.ev);
+            self.report = Some(Report {
+                liveness: transition.to,
+                reason: transition.reason,
+                silence: Duration::from_nanos(silence),
+                missed: self.state.misses().max(before.misses),
+                attempts: self.config.attempts,
+                last_rtt: self.last_rtt,
+                rtt: self.state.rtt,
+                own_lateness: Duration::from_nanos(self.worst_lateness),
+                unwritten: before
+                    .unwritten_since
+                    .map(|since| Duration::from_nanos(self.now.saturating_sub(since))),
+                due_at: Timestamp::from_nanos(before.due.min(self.now)),
+                observed_at: Timestamp::from_nanos(self.now),
+            });
+        }
+        if actions.heard {
+            self.proof = Some(self.now);
+            self.worst_lateness = 0;
+        }
+    }
+}
+
+/// What a report needs to know of the state before the step that changed it.
+#[derive(Clone, Copy)]
+struct Before {
+    ev: u64,
+    due: u64,
+    misses: u8,
+    unwritten_since: Option<u64>,
+}

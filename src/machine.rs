@@ -1,0 +1,573 @@
+//! The transition function. One step takes what happened and the time it happened, and does, in
+//! this order:
+//!
+//! 1. `wake`: was the machine frozen, or the caller late?
+//! 2. `apply_evidence`: what the event says about the peer (`evidence.rs`);
+//! 3. `judge`: misses, suspicion, verdicts;
+//! 4. `plan_probe`: is a ping due?
+//! 5. `owe_sign_of_life`: have we been silent for too long ourselves?
+//!
+//! ```text
+//!             Start              first life
+//!    Idle ───────────▶ Starting ────────────▶ Alive ◀─────────────┐
+//!      │                  │                   │   ▲               │ enough
+//!      │                  │          bad signs│   │good signs     │ good signs
+//!      │ start-up         │ silence           ▼   │               │
+//!      │ limit            │                  Suspect         Recovering ◀── next connection
+//!      │                  │                     │ silence         ▲  │
+//!      │                  ▼                     ▼                 │  │ silence
+//!      └──────────────▶ Lost ◀──────────────────┴─────────────────┼──┘
+//!                         │              reopen_after: good reply │
+//!                         └───────────────────────────────────────┘
+//!    any but Lost ── Close, GoodbyeReceived ──▶ Closed
+//! ```
+//!
+//! What is due, and when, is decided in `deadlines.rs`; nothing here computes a deadline. The rule
+//! ids in comments are those of `docs/SPEC.md`.
+
+use crate::action::Actions;
+use crate::config::{Config, FirstPing, LatePolicy, MAX_SPAN_NANOS, Mode, PingSchedule, Verdict};
+use crate::deadlines::{self, DeadlineReason, Deadlines, NEVER};
+use crate::detector::{Detector, Sign};
+use crate::event::{Event, PingId};
+use crate::finding::Findings;
+use crate::jitter;
+use crate::ledger::Ledger;
+use crate::liveness::{Liveness, Reason, Transition};
+use crate::state::{Grant, PeerState, Waiting};
+use crate::time::{Timestamp, nanos};
+
+/// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
+const END_OF_TIME: u64 = u64::MAX - 4 * MAX_SPAN_NANOS;
+
+impl<D: Detector, L: Ledger> PeerState<D, L> {
+    /// Applies one event: the rules, without the shell.
+    ///
+    /// This is for programs that hold many peers and share one [`Config`] between them.
+    /// [`HeartbeatMachine`](crate::HeartbeatMachine) adds what a single connection wants: a clock
+    /// that may step back, counters, histograms, and the report of a verdict. Here `now` must never
+    /// be below that of an earlier call, and `config` must be the same, or replaced through
+    /// [`PeerState::reconfigure`].
+    ///
+    /// Never panics, never allocates, and takes constant time.
+    #[inline]
+    pub fn handle(&mut self, config: &Config<D>, event: Event, now: Timestamp) -> Actions {
+        let due = deadlines::next(config, self).map_or(NEVER, |(at, _)| at);
+        step(config, self, event, now.as_nanos(), due)
+    }
+
+    /// When to call [`handle`](Self::handle) with [`Event::Tick`] at the latest, and why.
+    #[inline]
+    pub fn next_deadline(&self, config: &Config<D>) -> Option<(Timestamp, DeadlineReason)> {
+        deadlines::next(config, self).map(|(at, reason)| (Timestamp::from_nanos(at), reason))
+    }
+
+    /// Goes on under another configuration (rule L9): never an instant death, never a gap above
+    /// the new bound.
+    pub fn reconfigure(&mut self, config: &Config<D>, now: Timestamp) -> Actions {
+        let now = now.as_nanos();
+        let mut call = Call::new(config, self, now);
+        if call.state.liveness().is_live() && !call.state.draining() {
+            let interval = deadlines::effective(config, call.state).interval;
+            call.state.plan = call.state.plan.min(call.state.last_ping + interval).max(now);
+            call.grant_if_near();
+        }
+        call.judge();
+        call.plan_probe();
+        call.owe_sign_of_life();
+        call.out
+    }
+
+    /// The state for the next connection to the same peer (rule L8).
+    #[must_use]
+    pub fn next_connection(&self, config: &Config<D>, now: Timestamp) -> Self {
+        let mut next = Self::idle(self.epoch.wrapping_add(1), now.as_nanos());
+        next.rtt = self.rtt;
+        next.set_calm(self.calm());
+        next.set_peer_gap(self.peer_gap());
+        next.set_good(config.reopen_after.saturating_sub(1));
+        let mut call = Call::new(config, &mut next, now.as_nanos());
+        call.begin(Liveness::Recovering);
+        next
+    }
+}
+
+/// The transition function, over configuration and state, for every shell. `due` is the wake-up of
+/// `state` as it is, which shells know already.
+#[inline]
+pub(crate) fn step<D, L>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    event: Event,
+    now: u64,
+    due: u64,
+) -> Actions
+where
+    D: Detector,
+    L: Ledger,
+{
+    // T7. (Where nothing is due at all, a tick may still be the resume of a suspended machine.)
+    if matches!(event, Event::Tick) && now < due && due != NEVER {
+        return Actions::default();
+    }
+    let mut call = Call::new(config, state, now);
+    if call.clock_is_exhausted() {
+        return call.out;
+    }
+    call.wake(event, due);
+    call.apply_evidence(event);
+    call.judge();
+    call.plan_probe();
+    call.owe_sign_of_life();
+    call.out
+}
+
+/// One call of the transition function.
+pub(crate) struct Call<'a, D: Detector, L: Ledger> {
+    pub(crate) config: &'a Config<D>,
+    pub(crate) state: &'a mut PeerState<D, L>,
+    pub(crate) now: u64,
+    /// The caller was later than the slack.
+    pub(crate) late: bool,
+    /// The limit of silence was already passed when the call began.
+    pub(crate) overdue: bool,
+    pub(crate) out: Actions,
+}
+
+impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
+    fn new(config: &'a Config<D>, state: &'a mut PeerState<D, L>, now: u64) -> Self {
+        let out = Actions::default();
+        Self { config, state, now, late: false, overdue: false, out }
+    }
+
+    fn clock_is_exhausted(&mut self) -> bool {
+        if self.now <= END_OF_TIME {
+            return false;
+        }
+        if !self.state.exhausted() {
+            self.state.set_exhausted(true);
+            self.out.report(Findings::CLOCK_EXHAUSTED);
+        }
+        true
+    }
+
+    // ----- 1. Was the machine frozen, or the caller late? -----
+
+    fn wake(&mut self, event: Event, due: u64) {
+        if self.state.waiting() == Waiting::Resume {
+            if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
+                self.resume(0); // L5
+            }
+            return;
+        }
+        if self.now < due || !self.state.liveness().is_live() || self.state.draining() {
+            return;
+        }
+        let lateness = self.now - due;
+        self.late = lateness > self.config.slack;
+        if self.late {
+            self.out.report(Findings::LATE_CALL);
+            if let LatePolicy::Forgive(most) = self.config.late_policy {
+                self.shift(lateness.min(nanos(most))); // J7
+            }
+        }
+        self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
+        if self.overdue && self.config.late_policy == LatePolicy::Strict {
+            self.judge(); // E10: the verdict falls before the evidence.
+        }
+    }
+
+    /// The freeze is over (rule L6).
+    pub(crate) fn resume(&mut self, slept: u64) {
+        let frozen = match self.state.waiting() {
+            Waiting::Resume => self.now - self.state.waiting_since,
+            _ => 0,
+        };
+        self.shift(frozen.max(slept));
+        self.state.wait(Waiting::Nothing, self.now);
+        self.out.report(Findings::RESUMED);
+        if self.state.liveness().is_live() && !self.state.draining() {
+            self.grant();
+        }
+    }
+
+    /// Time stood still for `by` (rules J7, L6).
+    fn shift(&mut self, by: u64) {
+        self.state.shift(by, self.now);
+        if !self.state.draining() {
+            let interval = deadlines::effective(self.config, self.state).interval;
+            self.state.plan = self.state.plan.min(self.now + interval);
+        }
+    }
+
+    // ----- 3. Misses, suspicion, verdicts -----
+
+    fn judge(&mut self) {
+        if self.state.waiting() == Waiting::Resume {
+            return;
+        }
+        let deadlines = Deadlines::of(self.config, self.state);
+        match self.state.liveness() {
+            Liveness::Closed => {}
+            Liveness::Lost => self.end_windows(),
+            Liveness::Idle if self.now >= deadlines.verdict => self.lose(Reason::StartupTimeout),
+            Liveness::Idle => {}
+            _ if !self.state.draining() => self.judge_silence(),
+            _ if self.now >= deadlines.verdict => self.lose(Reason::DrainTimeout), // L3
+            _ => {}
+        }
+    }
+
+    fn judge_silence(&mut self) {
+        self.end_windows();
+        if !self.state.liveness().is_live() {
+            return; // A window's end convicted.
+        }
+        if self.late && !self.out.heard && self.config.late_policy == LatePolicy::Reprobe {
+            self.grant_if_near(); // J6
+        }
+        let deadlines = Deadlines::of(self.config, self.state);
+        if self.now >= deadlines.verdict {
+            if self.may_wait_for_window() {
+                self.state.set_grant(Grant::Used);
+                self.out.report(Findings::REPROBE);
+            } else {
+                return self.lose(self.reason_of_silence());
+            }
+        }
+        if self.now >= deadlines.write_stall {
+            return self.lose(Reason::WriteStalled); // J11
+        }
+        self.judge_signs();
+    }
+
+    /// Alive with bad signs becomes Suspect, Suspect with good ones Alive (rules J3, J4).
+    fn judge_signs(&mut self) {
+        if !self.config.judges() {
+            return;
+        }
+        let (trust_ends, _) = deadlines::limits(self.config, self.state);
+        let bad = if self.state.misses() > 0 {
+            Some(Reason::Missed)
+        } else if self.probes_are_lost() {
+            Some(Reason::ProbeLoss)
+        } else if self.now > trust_ends {
+            Some(Reason::Detector)
+        } else if self.now > deadlines::beat_overdue(self.config, self.state) {
+            Some(Reason::Missed)
+        } else {
+            None
+        };
+        match (self.state.liveness(), bad) {
+            (Liveness::Alive, Some(reason)) => self.change(Liveness::Suspect, reason),
+            (Liveness::Suspect, None) => self.change(Liveness::Alive, Reason::Heard),
+            _ => {}
+        }
+    }
+
+    /// Ends every window that has passed. At most two can have: the judged ping's, and that of the
+    /// newest ping, which is judged after it.
+    fn end_windows(&mut self) {
+        for _ in 0..2 {
+            let passed = self.now > self.state.waiting_since + self.config.window;
+            match self.state.waiting() {
+                Waiting::Pong if passed => self.end_window(),
+                Waiting::Caller if passed => {
+                    self.state.wait(Waiting::Nothing, self.now);
+                    if self.config.probes() {
+                        self.out.report(Findings::NOT_PROBED); // P10
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The judged ping went unanswered (rules P8, J9, J10).
+    fn end_window(&mut self) {
+        let since = self.state.waiting_since;
+        let newest = since == self.state.last_ping;
+        if newest || self.state.unanswered() == 0 {
+            self.state.wait(Waiting::Nothing, self.now);
+        } else {
+            self.state.wait(Waiting::Pong, self.state.last_ping);
+        }
+        if self.state.ping_unwritten() && newest {
+            self.out.report(Findings::WRITE_STALLED); // J11: it never left, so nobody missed it.
+            return;
+        }
+        self.state.set_good(0);
+        self.state.set_ambiguity(2);
+        if !self.state.liveness().is_live() {
+            return;
+        }
+        let before = self.probes_are_lost();
+        if !self.late {
+            // A pause of our own says nothing about the path.
+            self.state.push_outcome(true);
+        }
+        if !before && self.probes_are_lost() {
+            self.find(Findings::PROBE_LOSS, self.config.loss_verdict, Reason::ProbeLoss);
+        }
+        if self.state.ev <= since {
+            self.state.set_misses(self.state.misses() + 1);
+            self.out.report(Findings::MISS);
+            self.learn(Sign::Miss, None, None, None);
+        } else {
+            self.note_unanswered();
+        }
+    }
+
+    /// The peer talks, but a ping of ours was not answered (rule J10).
+    fn note_unanswered(&mut self) {
+        /// `unanswered` saturates here once the limit was told.
+        const TOLD: u8 = 15;
+        let unanswered = self.state.unanswered();
+        if unanswered >= self.config.unanswered_limit && unanswered != TOLD {
+            self.state.set_unanswered(TOLD);
+            let verdict = self.config.unanswered_verdict;
+            self.find(Findings::PING_UNANSWERED, verdict, Reason::PingUnanswered);
+        }
+    }
+
+    fn probes_are_lost(&self) -> bool {
+        let (k, n) = (self.config.loss_k, self.config.loss_n);
+        n != 0 && self.state.losses(n) >= u32::from(k)
+    }
+
+    /// Under Reprobe, a written ping gets its whole window, once a silence (rule J6).
+    fn may_wait_for_window(&self) -> bool {
+        self.config.late_policy == LatePolicy::Reprobe
+            && self.state.grant() == Grant::None
+            && self.state.misses() == 0
+            && self.state.waiting() == Waiting::Pong
+            && !self.state.ping_unwritten()
+    }
+
+    /// Why silence convicts now (rule J5).
+    fn reason_of_silence(&self) -> Reason {
+        if self.state.misses() > 0 {
+            Reason::NoResponse
+        } else if self.state.ping_unwritten()
+            || (self.config.write_reports && self.state.waiting() == Waiting::Pong)
+        {
+            Reason::WriteStalled
+        } else if self.config.schedule == PingSchedule::External {
+            Reason::NotProbed
+        } else {
+            Reason::Silence
+        }
+    }
+
+    /// Grants a re-probe if the limit of silence lies less than a window ahead (rules J6, L9).
+    fn grant_if_near(&mut self) {
+        let (_, limit) = deadlines::limits(self.config, self.state);
+        let near = limit < self.now + self.config.window;
+        if near && self.config.judges() && self.state.grant() == Grant::None {
+            self.grant();
+            self.out.report(Findings::REPROBE);
+        }
+    }
+
+    /// One fresh probe and one window before any verdict.
+    fn grant(&mut self) {
+        if !self.config.judges() {
+            return;
+        }
+        let outstanding = !self.config.ids && self.state.waiting() == Waiting::Pong;
+        if !self.config.probes() || self.state.waiting() == Waiting::Caller {
+            // No probe of ours can be sent (or it was asked for already): the window alone.
+            self.state.wait(Waiting::Caller, self.now);
+            self.state.set_grant(Grant::Used);
+        } else if self.state.ping_unwritten() || outstanding {
+            // A ping is under way and a second one may not be sent: that one is the probe.
+            self.state.set_grant(Grant::Used);
+        } else {
+            self.state.set_grant(Grant::Wanted);
+        }
+    }
+
+    /// A finding with a policy.
+    pub(crate) fn find(&mut self, finding: Findings, verdict: Verdict, reason: Reason) {
+        match verdict {
+            Verdict::Ignore => {}
+            Verdict::Report => self.out.report(finding),
+            Verdict::Convict => {
+                self.out.report(finding);
+                self.lose(reason);
+            }
+        }
+    }
+
+    /// The verdict (rule J12).
+    pub(crate) fn lose(&mut self, reason: Reason) {
+        self.state.wait(Waiting::Nothing, self.now);
+        self.state.set_grant(Grant::None);
+        self.state.set_probe_wanted(false);
+        self.state.set_good(0);
+        if self.config.reopen_after != 0 {
+            self.state.plan = self.state.last_ping.saturating_add(self.config.down_interval);
+        }
+        self.change(Liveness::Lost, reason);
+    }
+
+    /// At most one transition a call is told: of two, from where it began to where it ended.
+    pub(crate) fn change(&mut self, to: Liveness, reason: Reason) {
+        let from = match self.out.transition() {
+            Some(first) => first.from,
+            None => self.state.liveness(),
+        };
+        self.state.set_liveness(to);
+        self.out.notify((from != to).then_some(Transition::new(from, to, reason)));
+    }
+
+    // ----- 4. Is a ping due? -----
+
+    fn plan_probe(&mut self) {
+        let liveness = self.state.liveness();
+        let reopening = liveness == Liveness::Lost && self.config.reopen_after != 0;
+        let idle = self.state.draining() || self.state.waiting() == Waiting::Resume;
+        if idle || !(liveness.is_live() || reopening) {
+            return;
+        }
+        let (_, limit) = deadlines::limits(self.config, self.state);
+        if self.now < deadlines::probe(self.config, self.state, limit) {
+            return;
+        }
+        let on_slot = self.now >= self.state.plan;
+        let next_gap = self.next_gap();
+        if on_slot {
+            if let Some(moved) = deadlines::excused(self.config, self.state, next_gap, self.now) {
+                self.state.plan = moved; // P5
+                if self.now < deadlines::probe(self.config, self.state, limit) {
+                    return;
+                }
+            }
+        }
+        if self.state.ping_unwritten() {
+            self.out.report(Findings::PING_SKIPPED); // P9
+            self.advance_plan(next_gap);
+        } else if self.config.mode == Mode::Beacon {
+            self.advance_plan(next_gap);
+            self.send_beacon();
+        } else if self.config.schedule == PingSchedule::Own || self.state.probe_wanted() {
+            self.advance_plan(next_gap);
+            self.send_ping();
+        } else {
+            self.advance_plan(next_gap);
+            self.request_probe();
+        }
+        if reopening {
+            let gap = deadlines::effective(self.config, self.state).gap;
+            self.state.plan = self.now + self.config.down_interval.max(gap); // P13
+        }
+    }
+
+    /// The slot after the one that is used now (rules P2, P3).
+    fn advance_plan(&mut self, next_gap: u64) {
+        let now = self.now;
+        let numbers = deadlines::effective(self.config, self.state);
+        if self.state.plan > now {
+            if self.state.plan < now + numbers.gap {
+                self.state.plan = now + next_gap; // P3
+            }
+            return;
+        }
+        let mut plan = self.state.plan.saturating_add(next_gap);
+        if plan < now + numbers.gap {
+            let missing = now + numbers.gap - plan;
+            plan += missing.div_ceil(numbers.interval) * numbers.interval;
+        }
+        self.state.plan = plan.min(now + numbers.interval);
+    }
+
+    /// The jittered interval to the slot after next: shorter by up to `jitter` (rule P2).
+    pub(crate) fn next_gap(&self) -> u64 {
+        let interval = deadlines::effective(self.config, self.state).interval;
+        let spread = interval / 100 * u64::from(self.config.jitter_percent);
+        interval - jitter::share(spread, self.state.epoch, self.state.seq)
+    }
+
+    fn send_ping(&mut self) {
+        let (now, seq) = (self.now, self.next_seq());
+        self.state.ledger.emitted(seq, now);
+        self.state.last_ping = now;
+        self.state.set_unanswered(self.state.unanswered().saturating_add(1));
+        self.state.set_probe_wanted(false);
+        self.state.set_calm_obeyed(false);
+        self.state.set_ambiguity(self.state.ambiguity().saturating_sub(1));
+        if self.state.waiting() != Waiting::Pong || self.state.grant() == Grant::Wanted {
+            self.state.wait(Waiting::Pong, now);
+        }
+        if self.state.grant() == Grant::Wanted {
+            self.state.set_grant(Grant::Used);
+        }
+        self.owe_write();
+        self.state.set_ping_unwritten(self.config.write_reports);
+        self.out.ping(PingId::new(self.state.epoch, seq), now);
+    }
+
+    fn send_beacon(&mut self) {
+        let seq = self.next_seq();
+        if self.config.mode == Mode::Beacon {
+            self.state.last_ping = self.now;
+        }
+        self.owe_write();
+        self.state.set_tx_owing(self.config.write_reports);
+        self.out.beacon(PingId::new(self.state.epoch, seq), self.now);
+    }
+
+    /// Asks the caller to probe (rule P10).
+    fn request_probe(&mut self) {
+        if self.state.waiting() == Waiting::Nothing || self.state.grant() == Grant::Wanted {
+            self.state.wait(Waiting::Caller, self.now);
+            self.out.request_probe();
+            if self.state.grant() == Grant::Wanted {
+                self.state.set_grant(Grant::Used);
+            }
+        }
+    }
+
+    fn next_seq(&mut self) -> u32 {
+        self.state.seq = self.state.seq.wrapping_add(1).max(1); // P11
+        self.state.seq
+    }
+
+    /// Something is handed to the writer: the stall clock starts unless it runs already.
+    pub(crate) fn owe_write(&mut self) {
+        if !self.state.ping_unwritten() && !self.state.tx_owing() {
+            self.state.tx_at = self.now;
+        }
+    }
+
+    // ----- 5. Have we been silent for too long ourselves? -----
+
+    fn owe_sign_of_life(&mut self) {
+        if !self.state.liveness().is_live()
+            || self.state.draining()
+            || self.state.waiting() == Waiting::Resume
+            || self.out.sends_life()
+        {
+            return;
+        }
+        if self.now >= Deadlines::of(self.config, self.state).keepalive {
+            self.send_beacon(); // P12
+        }
+    }
+
+    /// The connection is usable from now on (rules L2, L8, P2, J1).
+    pub(crate) fn begin(&mut self, liveness: Liveness) {
+        let (now, interval) = (self.now, deadlines::effective(self.config, self.state).interval);
+        let first = match self.config.first_ping {
+            FirstPing::Phase => interval - jitter::share(interval, self.state.epoch, 0),
+            FirstPing::AfterInterval => interval,
+            FirstPing::Immediate => 0,
+        };
+        self.state.ev = now + self.config.startup_grace;
+        self.state.plan = now + first;
+        self.state.last_ping = now;
+        self.state.tx_at = now;
+        self.state.wait(Waiting::Nothing, now);
+        self.change(liveness, Reason::Started);
+    }
+}

@@ -1,0 +1,318 @@
+//! [`PeerState`]: everything the rules remember about one peer. Storage and typed accessors only.
+//!
+//! Six stamps, the RTT estimate, two numbers, and one word of small fields: 72 bytes, without
+//! padding, so that a fleet can hold millions. Some stamps serve two purposes that exclude each
+//! other; the accessors below name both.
+
+use crate::config::MAX_SPAN_NANOS;
+use crate::detector::{Deadline, Detector};
+use crate::jitter;
+use crate::ledger::{Ledger, Table, shifted};
+use crate::liveness::Liveness;
+use crate::rtt::Rtt;
+
+/// What is remembered about one peer: of fixed size, comparable, and free of counters that grow
+/// without bound. Shifting all its stamps by the same amount changes nothing (rule T3).
+///
+/// [`HeartbeatMachine`](crate::HeartbeatMachine) owns one, and is what most programs want. Use this
+/// type where many peers share one [`Config`](crate::Config); see [`PeerState::handle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerState<D: Detector = Deadline, L: Ledger = Table> {
+    /// Last evidence; from `Start` on, its time plus the grace; while Idle, the creation.
+    pub(crate) ev: u64,
+    /// The next planned slot; while draining, the hard deadline.
+    pub(crate) plan: u64,
+    /// When the newest ping left (written, where writes are reported); before the first: the start.
+    pub(crate) last_ping: u64,
+    /// Since when `waiting` waits.
+    pub(crate) waiting_since: u64,
+    /// When something was last sent; while something waits to be written, since when nothing is.
+    pub(crate) tx_at: u64,
+    /// Theoretical arrival time of the peer's next ping (GCRA, rule A2).
+    pub(crate) tat: u64,
+    pub(crate) rtt: Rtt,
+    /// The number of the newest ping; 0: none was sent yet.
+    pub(crate) seq: u32,
+    pub(crate) epoch: u32,
+    word: Word,
+    pub(crate) detector: D::State,
+    pub(crate) ledger: L,
+}
+
+/// What is being waited for, since [`PeerState::waiting_since`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Nothing,
+    /// The answer to the judged ping.
+    Pong,
+    /// The caller's `PingDue`; or, where no pings are sent, the end of a granted window.
+    Caller,
+    /// The resume.
+    Resume,
+}
+
+/// The one re-probe of a silence (rule J6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grant {
+    None,
+    /// Given; its probe has not left yet. No verdict falls.
+    Wanted,
+    /// Its probe's window runs, or has run.
+    Used,
+}
+
+impl<D: Detector, L: Ledger> PeerState<D, L> {
+    /// A peer whose connection is being set up since `now`. The seed decides the epoch, the phase
+    /// and the jitter: give each connection another one.
+    pub fn new(seed: u64, now: crate::Timestamp) -> Self {
+        Self::idle(jitter::epoch(seed), now.as_nanos())
+    }
+
+    pub(crate) fn idle(epoch: u32, now: u64) -> Self {
+        Self {
+            ev: now,
+            plan: now,
+            last_ping: now,
+            waiting_since: now,
+            tx_at: now,
+            tat: now,
+            rtt: Rtt::default(),
+            seq: 0,
+            epoch,
+            word: Word::default(),
+            detector: D::State::default(),
+            ledger: L::default(),
+        }
+    }
+
+    /// What is believed of the peer.
+    #[inline]
+    pub const fn liveness(&self) -> Liveness {
+        Liveness::from_index(self.word.get(PHASE))
+    }
+
+    /// The round-trip estimate.
+    pub const fn rtt(&self) -> Rtt {
+        self.rtt
+    }
+
+    /// The epoch of this connection: part of the id of every ping.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// What the detector has learnt.
+    pub const fn detector_state(&self) -> &D::State {
+        &self.detector
+    }
+
+    #[inline]
+    pub(crate) const fn set_liveness(&mut self, liveness: Liveness) {
+        self.word.set(PHASE, liveness.index());
+    }
+
+    #[inline]
+    pub(crate) const fn waiting(&self) -> Waiting {
+        match self.word.get(WAITING) {
+            0 => Waiting::Nothing,
+            1 => Waiting::Pong,
+            2 => Waiting::Caller,
+            _ => Waiting::Resume,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn wait(&mut self, waiting: Waiting, since: u64) {
+        self.word.set(WAITING, waiting as u64);
+        self.waiting_since = since;
+    }
+
+    #[inline]
+    pub(crate) const fn grant(&self) -> Grant {
+        match self.word.get(GRANT) {
+            0 => Grant::None,
+            1 => Grant::Wanted,
+            _ => Grant::Used,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn set_grant(&mut self, grant: Grant) {
+        self.word.set(GRANT, grant as u64);
+    }
+
+    /// The last `n` judged pings, one bit each, newest lowest; a set bit was lost.
+    #[inline]
+    pub(crate) const fn losses(&self, n: u8) -> u32 {
+        (self.word.get(LOSSES) & ((1 << n) - 1)).count_ones()
+    }
+
+    #[inline]
+    pub(crate) const fn push_outcome(&mut self, lost: bool) {
+        self.word.set(LOSSES, (self.word.get(LOSSES) << 1) | lost as u64);
+    }
+
+    /// The gap the peer asked for, rounded up; 0: none.
+    #[inline]
+    pub(crate) const fn peer_gap(&self) -> u64 {
+        let packed = self.word.get(PEER_GAP);
+        ((packed >> 4) << (packed & 15)) * 1_000_000
+    }
+
+    /// Kept as eight bits of milliseconds and four of exponent: within 1 %, up to 2.3 hours.
+    pub(crate) const fn set_peer_gap(&mut self, nanos: u64) {
+        let millis = nanos.div_ceil(1_000_000);
+        let mut exponent = 0;
+        while exponent < 15 && millis.div_ceil(1 << exponent) > 0xff {
+            exponent += 1;
+        }
+        let mantissa = millis.div_ceil(1 << exponent);
+        let mantissa = if mantissa > 0xff { 0xff } else { mantissa };
+        self.word.set(PEER_GAP, (mantissa << 4) | exponent);
+    }
+
+    /// Whether any peer has changed the effective interval: `calm` and `peer_gap` in one look.
+    #[inline]
+    pub(crate) const fn is_slowed(&self) -> bool {
+        self.word.0 & (CALM.mask() | PEER_GAP.mask()) != 0
+    }
+
+    /// Time stood still for `by` nanoseconds: every stamp moves on, none into the future.
+    pub(crate) fn shift(&mut self, by: u64, now: u64) {
+        // A deadline of our own lies in the future and keeps its distance, up to a day.
+        self.plan = self.plan.saturating_add(by.min(MAX_SPAN_NANOS));
+        self.ev = shifted(self.ev, by, now);
+        self.last_ping = shifted(self.last_ping, by, now);
+        self.waiting_since = shifted(self.waiting_since, by, now);
+        self.tx_at = shifted(self.tx_at, by, now);
+        self.ledger.shift(by, now);
+    }
+}
+
+/// Small counters (they saturate) and flags, all in one word.
+macro_rules! counters {
+    ($($(#[$doc:meta])+ $get:ident, $set:ident, $field:ident;)+) => {
+        impl<D: Detector, L: Ledger> PeerState<D, L> {
+            $(
+                $(#[$doc])+
+                #[inline]
+                pub(crate) const fn $get(&self) -> u8 {
+                    self.word.get($field) as u8
+                }
+
+                #[inline]
+                pub(crate) const fn $set(&mut self, value: u8) {
+                    let most = $field.mask() >> $field.shift;
+                    let value = value as u64;
+                    self.word.set($field, if value > most { most } else { value });
+                }
+            )+
+        }
+    };
+}
+
+macro_rules! flags {
+    ($($(#[$doc:meta])+ $get:ident, $set:ident, $field:ident;)+) => {
+        impl<D: Detector, L: Ledger> PeerState<D, L> {
+            $(
+                $(#[$doc])+
+                #[inline]
+                pub(crate) const fn $get(&self) -> bool {
+                    self.word.get($field) != 0
+                }
+
+                #[inline]
+                pub(crate) const fn $set(&mut self, value: bool) {
+                    self.word.set($field, value as u64);
+                }
+            )+
+        }
+    };
+}
+
+counters! {
+    /// Misses since the last life.
+    misses, set_misses, MISSES;
+    /// Pings emitted since the last one that was answered; 15: the limit was told.
+    unanswered, set_unanswered, UNANSWERED;
+    /// How often the peer told us to calm down.
+    calm, set_calm, CALM;
+    /// Pings of the peer in a row that came too early.
+    strikes, set_strikes, STRIKES;
+    /// While Recovering: good replies in a row. While Lost: 1 once a mistake was told.
+    good, set_good, GOOD;
+    /// Without ids: clean exchanges still needed before a sample counts.
+    ambiguity, set_ambiguity, AMBIGUITY;
+}
+
+flags! {
+    /// The newest ping is not written yet (only with write reports).
+    ping_unwritten, set_ping_unwritten, PING_UNWRITTEN;
+    /// Something else than a ping waits to be written (only with write reports).
+    tx_owing, set_tx_owing, TX_OWING;
+    /// A `PingDue` came within the gap.
+    probe_wanted, set_probe_wanted, PROBE_WANTED;
+    /// The last evidence was traffic, not a pong: it excuses the next slot.
+    heard_traffic, set_heard_traffic, HEARD_TRAFFIC;
+    /// `Drain` was said.
+    draining, set_draining, DRAINING;
+    /// A calm signal was obeyed since the last ping.
+    calm_obeyed, set_calm_obeyed, CALM_OBEYED;
+    /// The clock came to its end.
+    exhausted, set_exhausted, EXHAUSTED;
+}
+
+/// Where a small field lies in the word.
+#[derive(Clone, Copy)]
+struct Field {
+    shift: u32,
+    width: u32,
+}
+
+impl Field {
+    const fn after(before: Self, width: u32) -> Self {
+        Self { shift: before.shift + before.width, width }
+    }
+
+    const fn mask(self) -> u64 {
+        ((1 << self.width) - 1) << self.shift
+    }
+}
+
+const PHASE: Field = Field { shift: 0, width: 3 };
+const WAITING: Field = Field::after(PHASE, 2);
+const GRANT: Field = Field::after(WAITING, 2);
+const PING_UNWRITTEN: Field = Field::after(GRANT, 1);
+const TX_OWING: Field = Field::after(PING_UNWRITTEN, 1);
+const PROBE_WANTED: Field = Field::after(TX_OWING, 1);
+const HEARD_TRAFFIC: Field = Field::after(PROBE_WANTED, 1);
+const DRAINING: Field = Field::after(HEARD_TRAFFIC, 1);
+const CALM_OBEYED: Field = Field::after(DRAINING, 1);
+const EXHAUSTED: Field = Field::after(CALM_OBEYED, 1);
+const AMBIGUITY: Field = Field::after(EXHAUSTED, 2);
+const LOSSES: Field = Field::after(AMBIGUITY, 16);
+const PEER_GAP: Field = Field::after(LOSSES, 12);
+const MISSES: Field = Field::after(PEER_GAP, 4);
+const UNANSWERED: Field = Field::after(MISSES, 4);
+const CALM: Field = Field::after(UNANSWERED, 4);
+const STRIKES: Field = Field::after(CALM, 4);
+const GOOD: Field = Field::after(STRIKES, 4);
+const _: () = assert!(GOOD.shift + GOOD.width == u64::BITS);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Word(u64);
+
+impl Word {
+    #[inline]
+    const fn get(self, field: Field) -> u64 {
+        (self.0 & field.mask()) >> field.shift
+    }
+
+    /// Bits of `value` above the width of the field are dropped.
+    #[inline]
+    const fn set(&mut self, field: Field, value: u64) {
+        self.0 = (self.0 & !field.mask()) | ((value << field.shift) & field.mask());
+    }
+}
+
+const _: () = assert!(size_of::<PeerState<Deadline, crate::ledger::Echo>>() <= 72);
