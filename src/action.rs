@@ -58,7 +58,7 @@ pub enum Action {
 /// assert_eq!(actions.next(), Some(Action::SendPong { id: ping, calm: false }));
 /// ```
 #[must_use = "perform every action, in order, before handling the next event"]
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Actions {
     /// One bit for each slot that is filled, lowest first in the order of iteration.
     slots: u8,
@@ -190,7 +190,7 @@ impl FusedIterator for Actions {}
 
 impl fmt::Debug for Actions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(*self).finish()
+        f.debug_list().entries(self.clone()).finish()
     }
 }
 

@@ -35,6 +35,7 @@ pub trait Detector: Copy + Debug {
 
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the deadline, more
     /// after it. The default grows linearly.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
     fn suspicion(&self, state: &Self::State, trust: &Trust, now: Timestamp) -> f64 {
         let limit = self.deadline(state, trust).as_nanos().saturating_sub(trust.since);
         let silence = now.as_nanos().saturating_sub(trust.since);

@@ -74,16 +74,28 @@ pub struct HeartbeatMachine<D: Detector = Deadline, L: Ledger = Table> {
     lateness: Histogram,
 }
 
-impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
+impl<D: Detector> HeartbeatMachine<D> {
     /// A machine for a connection that is being set up since `now`. Tell it [`Event::Start`] when
     /// the connection is usable; the start-up limit runs until then.
     ///
     /// `seed` decides the epoch, the phase of the first ping and the jitter. Give every connection
     /// another one (a counter will do within a process; across processes use random ones).
-    ///
-    /// For any other ledger than [`Table`], or detector than [`Deadline`], name the types:
-    /// `HeartbeatMachine::<_, Echo>::new(..)`.
     pub fn new(config: Config<D>, seed: u64, now: Timestamp) -> Self {
+        Self::with_ledger(config, seed, now)
+    }
+}
+
+impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
+    /// Like [`new`](HeartbeatMachine::new), with another ledger than [`Table`].
+    ///
+    /// ```
+    /// use heartbeat_proto::{Config, Echo, HeartbeatMachine, Timestamp, detector::Deadline};
+    ///
+    /// let machine: HeartbeatMachine<Deadline, Echo> =
+    ///     HeartbeatMachine::with_ledger(Config::lan(), 7, Timestamp::EPOCH);
+    /// # let _ = machine;
+    /// ```
+    pub fn with_ledger(config: Config<D>, seed: u64, now: Timestamp) -> Self {
         let state = PeerState::new(seed, now);
         Self::with_state(config, state, now.as_nanos())
     }

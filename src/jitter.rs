@@ -13,7 +13,7 @@ pub(crate) const fn epoch(seed: u64) -> u32 {
     (mix(seed) >> 32) as u32
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every input bit changes every
+/// The finaliser of `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014): every input bit changes every
 /// output bit with a probability of about one half.
 const fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);

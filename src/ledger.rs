@@ -29,6 +29,7 @@ pub trait Ledger: Copy + Debug + Default + Eq + Hash + sealed::Sealed {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "only the sealed implementations use it")]
 pub struct Query {
     pub(crate) seq: u32,
     pub(crate) stamp: Option<Timestamp>,
@@ -44,6 +45,7 @@ pub struct Query {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(unnameable_types, reason = "only the sealed implementations use it")]
 pub enum Answer {
     /// Unanswered so far, sent at this time.
     Open(u64),
@@ -56,7 +58,7 @@ pub enum Answer {
 /// Remembers the last four pings: number, time, and whether each was answered. 64 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Table {
-    slots: [Slot; Table::SLOTS],
+    slots: [Slot; SLOTS],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,14 +69,12 @@ struct Slot {
     at: u64,
 }
 
-impl Table {
-    /// Rule C2 keeps a response window within this many of the shortest gaps between pings.
-    const SLOTS: usize = 4;
+/// Rule C2 keeps a response window within this many of the shortest gaps between pings.
+const SLOTS: usize = 4;
 
-    fn slot(&mut self, seq: u32) -> &mut Slot {
-        let index = seq as usize % Self::SLOTS;
-        // In range by the modulus; `clippy::indexing_slicing` cannot know.
-        &mut self.slots[index]
+impl Table {
+    const fn slot(&mut self, seq: u32) -> &mut Slot {
+        &mut self.slots[seq as usize % SLOTS]
     }
 }
 
@@ -114,6 +114,7 @@ impl Ledger for Table {
 /// Remembers nothing: the newest ping is known to the state, an older one by the echoed stamp, if
 /// that lies between the sending of the judged ping and of the newest. 0 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Echo;
 
 impl Ledger for Echo {
@@ -126,9 +127,10 @@ impl Ledger for Echo {
     #[inline]
     fn answered(&mut self, query: &Query) -> Answer {
         if query.seq == query.newest {
-            return match query.newest_answered {
-                false => Answer::Open(query.newest_at),
-                true => Answer::Duplicate,
+            return if query.newest_answered {
+                Answer::Duplicate
+            } else {
+                Answer::Open(query.newest_at)
             };
         }
         match (query.stamp, query.judged_at) {
@@ -161,6 +163,7 @@ pub(crate) const fn shifted(stamp: u64, by: u64, now: u64) -> u64 {
     }
 }
 
+#[expect(unnameable_types, reason = "a sealed trait is meant to be unnameable")]
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Table {}

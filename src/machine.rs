@@ -208,10 +208,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
         let deadlines = Deadlines::of(self.config, self.state);
         match self.state.liveness() {
-            Liveness::Closed => {}
             Liveness::Lost => self.end_windows(),
             Liveness::Idle if self.now >= deadlines.verdict => self.lose(Reason::StartupTimeout),
-            Liveness::Idle => {}
+            Liveness::Idle | Liveness::Closed => {}
             _ if !self.state.draining() => self.judge_silence(),
             _ if self.now >= deadlines.verdict => self.lose(Reason::DrainTimeout), // L3
             _ => {}

@@ -94,6 +94,6 @@ impl fmt::Display for Report {
         if let Some(unwritten) = self.unwritten {
             write!(f, ", a ping unwritten for {unwritten:.3?}")?;
         }
-        write!(f, ", own worst lateness {:.3?}", self.own_lateness)
+        write!(f, ", own worst lateness {:.0?}", self.own_lateness)
     }
 }

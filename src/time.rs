@@ -56,11 +56,13 @@ impl Timestamp {
     }
 
     /// `self + span`, or [`Timestamp::MAX`].
+    #[must_use]
     pub const fn saturating_add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(nanos(span)))
     }
 
     /// `self - span`, or [`Timestamp::EPOCH`].
+    #[must_use]
     pub const fn saturating_sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(span)))
     }

@@ -156,7 +156,7 @@ struct Run<L: Ledger> {
 
 impl<L: Ledger> Run<L> {
     fn new(config: Config, start: u64) -> Self {
-        let machine = HeartbeatMachine::new(config, 7, Timestamp::from_nanos(start));
+        let machine = HeartbeatMachine::with_ledger(config, 7, Timestamp::from_nanos(start));
         Self { machine, now: start }
     }
 
@@ -183,7 +183,7 @@ fn check<L: Ledger>(
         let ended = matches!(run.machine.liveness(), Liveness::Lost | Liveness::Closed);
         let actions = run.step(moved, event);
         prop_assert!(actions.len() <= Actions::CAPACITY, "CAPACITY: {actions:?}");
-        for action in actions {
+        for action in actions.clone() {
             if let Action::SendPing { .. } = action {
                 if let Some(last) = last_ping {
                     let gap = u64::try_from(config.min_gap().as_nanos()).unwrap();
@@ -221,7 +221,7 @@ fn check<L: Ledger>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::default())]
 
     /// L2, M2, M6, R1 and the capacity, over every kind of configuration.
     #[test]

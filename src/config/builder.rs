@@ -12,6 +12,7 @@ use crate::time::nanos;
 /// Collects knobs; [`build`](Self::build) checks them all. Spans are 1 ns to
 /// [`MAX_SPAN`](crate::MAX_SPAN) (24 h) unless said otherwise; zero is an error, never "off".
 #[must_use = "a builder does nothing until `build`"]
+#[expect(clippy::struct_excessive_bools, reason = "knobs are independent of each other")]
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigBuilder<D = Deadline> {
     detector: D,
