@@ -1,7 +1,7 @@
 //! Properties of the rules under random events, absurd clocks and random configurations. Each is
 //! named after the invariant it checks (`docs/SPEC.md`).
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{
     Action, Actions, Config, Echo, Event, FirstPing, HeartbeatMachine, LatePolicy, Ledger,
