@@ -179,6 +179,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// The freeze is over (rule L6).
     pub(crate) fn resume(&mut self, slept: u64) {
+        if matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed) {
+            return;
+        }
         let frozen = match self.state.waiting() {
             Waiting::Resume => self.now - self.state.waiting_since,
             _ => 0,
