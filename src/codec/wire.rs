@@ -81,7 +81,6 @@ impl Header {
     #[inline]
     pub(super) fn decode(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         match *bytes {
-            [] => Ok(None),
             [version, ..] if version & 0xf0 != MAGIC => {
                 Err(DecodeError::Version { found: version })
             }
