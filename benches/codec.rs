@@ -3,9 +3,11 @@
 //!
 //! `cargo bench --bench codec`
 
-use std::hint::black_box;
+#![allow(clippy::wildcard_imports, reason = "the groups of one benchmark")]
+
+use core::hint::black_box;
+use core::time::Duration;
 use std::io::Cursor;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use divan::Bencher;
@@ -199,6 +201,49 @@ mod decode {
         bencher.counter(items()).with_inputs(copy).bench_local_refs(|wire| {
             while let Some(frame) = codec.decode(wire).unwrap() {
                 black_box(&frame);
+            }
+        });
+    }
+}
+
+/// What authentication costs on top: two blocks of SHA-256 for each of both hashes.
+#[cfg(feature = "auth")]
+#[divan::bench_group]
+mod sealed {
+    use super::*;
+    use heartbeat_proto::Timestamp;
+    use heartbeat_proto::codec::MAX_FRAME;
+    use heartbeat_proto::codec::auth::{KeyRing, Opener, Sealer};
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    #[divan::bench]
+    fn seal(bencher: Bencher) {
+        let (keys, frames) = (KeyRing::new(1, &[7; 32]).unwrap(), frames());
+        let mut sealer = Sealer::new(1, 2).unwrap();
+        bencher.counter(items()).bench_local(|| {
+            for frame in black_box(&frames) {
+                let mut out = [0; MAX_FRAME];
+                black_box(sealer.seal(&keys, frame, &mut out)).unwrap();
+                black_box(&out);
+            }
+        });
+    }
+
+    #[divan::bench]
+    fn open(bencher: Bencher) {
+        let keys = KeyRing::new(1, &[7; 32]).unwrap();
+        let mut sealer = Sealer::new(1, 2).unwrap();
+        let seal = |frame| {
+            let mut out = [0; MAX_FRAME];
+            let len = sealer.seal(&keys, frame, &mut out).unwrap();
+            out[..len].to_vec()
+        };
+        let bytes: Vec<_> = frames().iter().map(seal).collect();
+        let opener = || Opener::new(2, 1).unwrap();
+        bencher.counter(items()).with_inputs(opener).bench_local_refs(|opener| {
+            for bytes in black_box(&bytes) {
+                black_box(&opener.open(&keys, bytes, NOW)).as_ref().unwrap();
             }
         });
     }

@@ -30,7 +30,9 @@ impl Frame {
         match self.plain_words() {
             Some(_) if found < PING_LEN => Err(EncodeError::NoSpace { found, needed: PING_LEN }),
             Some(words) => {
-                words.into_iter().for_each(|word| out.put_u64(word));
+                for word in words {
+                    out.put_u64(word);
+                }
                 Ok(())
             }
             None => self.encode_rare_buf(out),
