@@ -175,6 +175,21 @@ fn clocks_that_drift_apart_for_a_day_never_skew() {
 }
 
 #[test]
+fn a_day_of_silence_leaves_room_for_a_day_of_drift_and_no_more() {
+    const DAY: i64 = 86_400_000;
+    // A day divided by 4096, plus the limit.
+    let most = DAY / 4_096 + 500;
+    for (late, ok) in [(0, true), (most - 1, true), (most + 1, false)] {
+        let (mut sealer, mut opener) = pair();
+        for (sent, received, ok) in [(0, 0, true), (DAY - late, DAY, ok)] {
+            let bytes = seal(&mut sealer, &keys(), &ping(sent));
+            let now = after(u64::try_from(received).unwrap());
+            assert_eq!(opener.open(&keys(), &bytes, now).is_ok(), ok, "{late} ms");
+        }
+    }
+}
+
+#[test]
 fn a_seal_that_does_not_fit_is_not_written_and_not_counted() {
     let (mut sealer, mut opener) = pair();
     let error = sealer.seal(&keys(), &ping(0), &mut [0; 58]);
