@@ -166,10 +166,12 @@ where
     D: Detector,
     L: Ledger,
 {
+    let period = effective(config, state).interval;
     Trust {
         since: state.ev,
-        period: effective(config, state).interval,
+        period,
         window: config.window,
+        timeout: config.timeout + (period - config.interval),
         attempts: config.attempts,
         rtt: state.rtt,
     }
