@@ -272,6 +272,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn end_windows(&mut self) {
         for _ in 0..2 {
             let passed = self.now > self.state.waiting_since + self.config.window;
+            if passed && self.state.grant() == Grant::Used {
+                self.state.set_grant(Grant::Spent); // J6: one window, whatever is judged next.
+            }
             match self.state.waiting() {
                 Waiting::Pong if passed => self.end_window(),
                 Waiting::Caller if passed => {
