@@ -38,7 +38,7 @@ use crate::state::{Grant, PeerState, Waiting};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
-const END_OF_TIME: u64 = u64::MAX - 4 * MAX_SPAN_NANOS;
+pub(crate) const END_OF_TIME: u64 = u64::MAX - 4 * MAX_SPAN_NANOS;
 
 impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// Applies one event: the rules, without the shell.
@@ -67,6 +67,9 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     pub fn reconfigure(&mut self, config: &Config<D>, now: Timestamp) -> Actions {
         let now = now.as_nanos();
         let mut call = Call::new(config, self, now);
+        if call.clock_is_exhausted() {
+            return call.out;
+        }
         if call.state.liveness().is_live() && !call.state.draining() {
             let interval = deadlines::effective(config, call.state).interval;
             call.state.plan = call.state.plan.min(call.state.last_ping + interval).max(now);
@@ -81,12 +84,13 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// The state for the next connection to the same peer (rule L8).
     #[must_use]
     pub fn next_connection(&self, config: &Config<D>, now: Timestamp) -> Self {
-        let mut next = Self::idle(self.epoch.wrapping_add(1), now.as_nanos());
+        let now = now.as_nanos().min(END_OF_TIME); // The first event tells.
+        let mut next = Self::idle(self.epoch.wrapping_add(1), now);
         next.rtt = self.rtt;
         next.set_calm(self.calm());
         next.set_peer_gap(self.peer_gap());
         next.set_good(config.reopen_after.saturating_sub(1));
-        let mut call = Call::new(config, &mut next, now.as_nanos());
+        let mut call = Call::new(config, &mut next, now);
         call.begin(Liveness::Recovering);
         next
     }
