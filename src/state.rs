@@ -181,6 +181,13 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.0 & (CALM.mask() | PEER_GAP.mask()) != 0
     }
 
+    /// Whether nothing is judged by the common rules: suspended, draining, or at the end of time.
+    #[inline]
+    pub(crate) const fn is_halted(&self) -> bool {
+        self.word.0 & (DRAINING.mask() | EXHAUSTED.mask()) != 0
+            || matches!(self.waiting(), Waiting::Resume)
+    }
+
     /// Time stood still for `by` nanoseconds: every stamp moves on, none into the future.
     pub(crate) fn shift(&mut self, by: u64, now: u64) {
         // A deadline of our own lies in the future and keeps its distance, up to a day.
