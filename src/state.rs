@@ -9,6 +9,7 @@ use crate::detector::{Deadline, Detector};
 use crate::jitter;
 use crate::ledger::{Ledger, Table, shifted};
 use crate::liveness::Liveness;
+use crate::machine::END_OF_TIME;
 use crate::rtt::Rtt;
 
 /// What is remembered about one peer: of fixed size, comparable, and free of counters that grow
@@ -67,7 +68,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// A peer whose connection is being set up since `now`. The seed decides the epoch, the phase
     /// and the jitter: give each connection another one.
     pub fn new(seed: u64, now: crate::Timestamp) -> Self {
-        Self::idle(jitter::epoch(seed), now.as_nanos())
+        Self::idle(jitter::epoch(seed), now.as_nanos().min(END_OF_TIME))
     }
 
     pub(crate) fn idle(epoch: u32, now: u64) -> Self {
@@ -178,6 +179,13 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     #[inline]
     pub(crate) const fn is_slowed(&self) -> bool {
         self.word.0 & (CALM.mask() | PEER_GAP.mask()) != 0
+    }
+
+    /// Whether nothing is judged by the common rules: suspended, draining, or at the end of time.
+    #[inline]
+    pub(crate) const fn is_halted(&self) -> bool {
+        self.word.0 & (DRAINING.mask() | EXHAUSTED.mask()) != 0
+            || matches!(self.waiting(), Waiting::Resume)
     }
 
     /// Time stood still for `by` nanoseconds: every stamp moves on, none into the future.
