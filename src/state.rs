@@ -4,7 +4,7 @@
 //! padding, so that a fleet can hold millions. Some stamps serve two purposes that exclude each
 //! other; the accessors below name both.
 
-use crate::config::MAX_SPAN_NANOS;
+use crate::config::{Config, MAX_SPAN_NANOS};
 use crate::detector::{Deadline, Detector};
 use crate::jitter;
 use crate::ledger::{Ledger, Table, shifted};
@@ -89,6 +89,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     #[inline]
     pub const fn liveness(&self) -> Liveness {
         Liveness::from_index(self.word.get(PHASE))
+    }
+
+    /// Whether good replies bring a lost peer back (rule L7); after a drain nothing does.
+    pub(crate) const fn may_reopen(&self, config: &Config<D>) -> bool {
+        config.reopen_after != 0 && !self.draining()
     }
 
     /// The round-trip estimate.
