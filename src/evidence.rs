@@ -368,7 +368,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let evidence = Evidence {
             sign,
             at: Timestamp::from_nanos(self.now),
-            silence_nanos: self.now.saturating_sub(self.state.ev),
+            silence_nanos: self.now.saturating_sub(self.state.ev).min(2 * self.config.ceiling),
             seq,
             stamp: beat.map(|(stamp, _)| stamp),
             period_nanos: beat.and_then(|(_, period)| period).unwrap_or(interval),

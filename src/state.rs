@@ -157,6 +157,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.set(LOSSES, (self.word.get(LOSSES) << 1) | lost as u64);
     }
 
+    /// Forgets all but the last `n` judged pings.
+    pub(crate) const fn keep_outcomes(&mut self, n: u8) {
+        self.word.set(LOSSES, self.word.get(LOSSES) & ((1 << n) - 1));
+    }
+
     /// The gap the peer asked for, rounded up; 0: none.
     #[inline]
     pub(crate) const fn peer_gap(&self) -> u64 {
