@@ -163,7 +163,7 @@ impl Deadlines {
         }
         match state.liveness() {
             Liveness::Closed => none,
-            Liveness::Lost if config.reopen_after == 0 || state.draining() => none, // P13
+            Liveness::Lost if !state.may_reopen(config) => none, // P13
             Liveness::Lost => {
                 Self { probe: probe(config, state, &effective(config, state), NEVER), ..none }
             }

@@ -447,7 +447,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.state.set_grant(Grant::None);
         self.state.set_probe_wanted(false);
         self.state.set_good(0);
-        if self.config.reopen_after != 0 {
+        if self.state.may_reopen(self.config) {
             self.state.plan = self.state.last_ping.saturating_add(self.config.down_interval);
         }
         self.change(Liveness::Lost, reason);

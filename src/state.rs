@@ -4,7 +4,7 @@
 //! padding, so that a fleet can hold millions. Some stamps serve two purposes that exclude each
 //! other; the accessors below name both.
 
-use crate::config::MAX_SPAN_NANOS;
+use crate::config::{Config, MAX_SPAN_NANOS};
 use crate::detector::{Deadline, Detector};
 use crate::jitter;
 use crate::ledger::{Ledger, Table, shifted};
@@ -94,6 +94,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         Liveness::from_index(self.word.get(PHASE))
     }
 
+    /// Whether good replies bring a lost peer back (rule L7); after a drain nothing does.
+    pub(crate) const fn may_reopen(&self, config: &Config<D>) -> bool {
+        config.reopen_after != 0 && !self.draining()
+    }
+
     /// The round-trip estimate.
     pub const fn rtt(&self) -> Rtt {
         self.rtt
@@ -154,6 +159,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     #[inline]
     pub(crate) const fn push_outcome(&mut self, lost: bool) {
         self.word.set(LOSSES, (self.word.get(LOSSES) << 1) | lost as u64);
+    }
+
+    /// Forgets all but the last `n` judged pings.
+    pub(crate) const fn keep_outcomes(&mut self, n: u8) {
+        self.word.set(LOSSES, self.word.get(LOSSES) & ((1 << n) - 1));
     }
 
     /// The gap the peer asked for, rounded up; 0: none.
