@@ -140,7 +140,7 @@ impl Deadlines {
         }
         match state.liveness() {
             Liveness::Closed => none,
-            Liveness::Lost if config.reopen_after == 0 => none,
+            Liveness::Lost if !state.may_reopen(config) => none,
             Liveness::Lost => Self { probe: probe(config, state, NEVER), ..none },
             Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
             _ if state.draining() => Self { verdict: state.plan + 1, ..none },

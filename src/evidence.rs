@@ -45,8 +45,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 }
             }
             Event::PingDue => {
-                let reopening =
-                    self.state.liveness() == Liveness::Lost && self.config.reopen_after != 0;
+                let reopening = self.state.liveness() == Liveness::Lost
+                    && self.state.may_reopen(self.config);
                 if self.config.probes()
                     && (self.state.liveness().is_live() || reopening)
                     && !self.state.draining()
@@ -200,7 +200,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     fn ping_received(&mut self, id: PingId, stamp: Option<Timestamp>) {
         // Two ends that have given each other up must answer, or neither ever recovers.
-        let reopening = self.state.liveness() == Liveness::Lost && self.config.reopen_after != 0;
+        let reopening =
+            self.state.liveness() == Liveness::Lost && self.state.may_reopen(self.config);
         let answers = self.state.liveness().is_live() || reopening;
         if self.config.answers() && answers && self.admit() {
             self.out.pong(id, self.state.strikes() > 0); // A1, A4
@@ -306,7 +307,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     ) {
         match self.state.liveness() {
             Liveness::Idle | Liveness::Closed => return,
-            Liveness::Lost if self.config.reopen_after == 0 => {
+            Liveness::Lost if !self.state.may_reopen(self.config) => {
                 // E9: told once; `good` has no other use here.
                 if self.state.good() == 0 {
                     self.state.set_good(1);

@@ -407,7 +407,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.state.set_grant(Grant::None);
         self.state.set_probe_wanted(false);
         self.state.set_good(0);
-        if self.config.reopen_after != 0 {
+        if self.state.may_reopen(self.config) {
             self.state.plan = self.state.last_ping.saturating_add(self.config.down_interval);
         }
         self.change(Liveness::Lost, reason);
@@ -427,7 +427,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     fn plan_probe(&mut self) {
         let liveness = self.state.liveness();
-        let reopening = liveness == Liveness::Lost && self.config.reopen_after != 0;
+        let reopening = liveness == Liveness::Lost && self.state.may_reopen(self.config);
         let idle = self.state.draining() || self.state.waiting() == Waiting::Resume;
         if idle || !(liveness.is_live() || reopening) {
             return;

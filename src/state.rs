@@ -108,6 +108,12 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         &self.detector
     }
 
+    /// Whether a lost peer may come back: never while draining, which ends a connection for good.
+    #[inline]
+    pub(crate) const fn may_reopen(&self, config: &crate::Config<D>) -> bool {
+        config.reopen_after != 0 && !self.draining()
+    }
+
     #[inline]
     pub(crate) const fn set_liveness(&mut self, liveness: Liveness) {
         self.word.set(PHASE, liveness.index());
