@@ -188,7 +188,7 @@ fn presets_have_their_documented_numbers() {
         assert_eq!(config.startup_limit(), secs(10));
         assert_eq!(config.drain_limit(), secs(10));
         assert_eq!(config.keepalive(), Some(config.interval()));
-        assert!(!config.write_reports());
+        assert!(!config.write_reports() && !config.answer_each());
         assert_eq!(*config.detector(), Deadline::fixed());
     }
     assert_eq!(Config::builder().build(), Ok(Config::default()));
@@ -363,6 +363,8 @@ fn every_knob_has_an_effect() {
         }
     }
     assert!(idle.is_empty(), "without effect: {idle:?}");
+    // The one knob that the driver acts on.
+    assert!(base().answer_each(true).build().expect("valid").answer_each());
     // And the same configuration says the same.
     assert_eq!(trace(Config::lan()), trace(Config::lan()));
 }
