@@ -147,6 +147,12 @@ impl Actions {
         self.slots & PING != 0
     }
 
+    /// Whether a transition or a finding is told.
+    #[inline]
+    pub(crate) const fn has_news(&self) -> bool {
+        self.slots & (NOTIFY | REPORT) != 0
+    }
+
     /// Whether a ping or a beacon already leaves in this call.
     pub(crate) const fn sends_life(&self) -> bool {
         self.slots & (PING | BEACON) != 0

@@ -61,29 +61,35 @@ where
     D: Detector,
     L: Ledger,
 {
-    let mut numbers = Effective {
+    let numbers = Effective {
         interval: config.interval,
         gap: config.min_gap,
         suspect_interval: config.suspect_interval,
         floor: config.floor,
     };
-    if state.is_slowed() {
-        let limit = config.interval_limit();
-        let peer_gap = state.peer_gap().min(limit);
-        // An interval of up to 24 h doubled fifteen times fits 64 bits.
-        let calmed = config.interval << state.calm();
-        numbers.interval = calmed.min(limit).max(peer_gap).max(config.interval);
-        numbers.gap = numbers.gap.max(peer_gap);
-        numbers.suspect_interval = numbers.suspect_interval.max(numbers.gap);
-        if config.probes() {
-            numbers.floor = numbers.floor.max(numbers.interval + config.window);
-        }
+    if state.is_slowed() { slowed(config, state, numbers) } else { numbers }
+}
+
+#[cold]
+fn slowed<D, L>(config: &Config<D>, state: &PeerState<D, L>, mut numbers: Effective) -> Effective
+where
+    D: Detector,
+    L: Ledger,
+{
+    let limit = config.interval_limit();
+    let peer_gap = state.peer_gap().min(limit);
+    // An interval of up to 24 h doubled fifteen times fits 64 bits.
+    let calmed = config.interval << state.calm();
+    numbers.interval = calmed.min(limit).max(peer_gap).max(config.interval);
+    numbers.gap = numbers.gap.max(peer_gap);
+    numbers.suspect_interval = numbers.suspect_interval.max(numbers.gap);
+    if config.probes() {
+        numbers.floor = numbers.floor.max(numbers.interval + config.window);
     }
     numbers
 }
 
 /// The wake-up and its reason; `None` when nothing will ever be due without an event.
-#[inline]
 pub(crate) fn next<D, L>(
     config: &Config<D>,
     state: &PeerState<D, L>,
@@ -93,18 +99,17 @@ where
     L: Ledger,
 {
     let deadlines = Deadlines::of(config, state);
-    let mut first = (deadlines.verdict, DeadlineReason::Verdict);
-    let mut consider = |at, reason| {
-        if at < first.0 {
-            first = (at, reason);
-        }
-    };
-    consider(deadlines.suspicion, DeadlineReason::Suspicion);
-    consider(deadlines.window, DeadlineReason::ResponseWindow);
-    consider(deadlines.probe, DeadlineReason::Probe);
-    consider(deadlines.keepalive, DeadlineReason::Keepalive);
-    consider(deadlines.write_stall, DeadlineReason::WriteStall);
-    if first.0 == NEVER { None } else { Some(first) }
+    let first = deadlines.first();
+    let reason = [
+        (deadlines.verdict, DeadlineReason::Verdict),
+        (deadlines.suspicion, DeadlineReason::Suspicion),
+        (deadlines.window, DeadlineReason::ResponseWindow),
+        (deadlines.probe, DeadlineReason::Probe),
+        (deadlines.keepalive, DeadlineReason::Keepalive),
+        (deadlines.write_stall, DeadlineReason::WriteStall),
+    ];
+    let (at, reason) = reason.into_iter().find(|&(at, _)| at == first)?;
+    if at == NEVER { None } else { Some((at, reason)) }
 }
 
 /// Every deadline of a peer; [`NEVER`] where it does not apply.
@@ -134,39 +139,59 @@ impl Deadlines {
         D: Detector,
         L: Ledger,
     {
+        if !state.liveness().is_live() || state.is_halted() {
+            return Self::unless_live(config, state);
+        }
+        let numbers = effective(config, state);
+        let (trust_ends, limit) = limits_with(config, state, &numbers);
+        Self {
+            verdict: verdict(config, state, limit),
+            suspicion: suspicion(config, state, trust_ends),
+            window: window(config, state),
+            probe: probe(config, state, &numbers, limit),
+            keepalive: keepalive(config, state),
+            write_stall: write_stall(config, state),
+        }
+    }
+
+    /// Not started, ended, draining, suspended or at the end of time.
+    #[cold]
+    fn unless_live<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
         let none = Self::NONE;
         if state.exhausted() || state.waiting() == Waiting::Resume {
             return none;
         }
         match state.liveness() {
             Liveness::Closed => none,
-            Liveness::Lost if !state.may_reopen(config) => none,
-            Liveness::Lost => Self { probe: probe(config, state, NEVER), ..none },
-            Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
-            _ if state.draining() => Self { verdict: state.plan + 1, ..none },
-            _ => {
-                let (trust_ends, limit) = limits(config, state);
-                Self {
-                    verdict: verdict(config, state, limit),
-                    suspicion: suspicion(config, state, trust_ends),
-                    window: window(config, state),
-                    probe: probe(config, state, limit),
-                    keepalive: keepalive(config, state),
-                    write_stall: write_stall(config, state),
-                }
+            Liveness::Lost if !state.may_reopen(config) => none, // P13
+            Liveness::Lost => {
+                Self { probe: probe(config, state, &effective(config, state), NEVER), ..none }
             }
+            Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
+            _ => Self { verdict: state.plan + 1, ..none },
         }
+    }
+
+    /// The wake-up.
+    #[inline]
+    pub(crate) fn first(&self) -> u64 {
+        self.judgement().min(self.probe).min(self.keepalive)
+    }
+
+    /// The first moment at which there is something to judge.
+    #[inline]
+    pub(crate) fn judgement(&self) -> u64 {
+        self.verdict.min(self.suspicion).min(self.window).min(self.write_stall)
     }
 }
 
 /// What a detector is told of the present silence.
 #[inline]
-pub(crate) fn trust<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Trust
+pub(crate) fn trust<D, L>(config: &Config<D>, state: &PeerState<D, L>, period: u64) -> Trust
 where
     D: Detector,
     L: Ledger,
 {
-    let period = effective(config, state).interval;
     Trust {
         since: state.ev,
         period,
@@ -185,9 +210,18 @@ where
     D: Detector,
     L: Ledger,
 {
-    let trust_ends = config.detector.deadline(&state.detector, &trust(config, state)).as_nanos();
-    let floor = state.ev + effective(config, state).floor;
-    (trust_ends, trust_ends.max(floor).min(state.ev + config.ceiling))
+    limits_with(config, state, &effective(config, state))
+}
+
+#[inline]
+fn limits_with<D, L>(config: &Config<D>, state: &PeerState<D, L>, numbers: &Effective) -> (u64, u64)
+where
+    D: Detector,
+    L: Ledger,
+{
+    let trust = trust(config, state, numbers.interval);
+    let trust_ends = config.detector.deadline(&state.detector, &trust).as_nanos();
+    (trust_ends, trust_ends.max(state.ev + numbers.floor).min(state.ev + config.ceiling))
 }
 
 /// The verdict by silence, put off by a grant (rule J6).
@@ -241,9 +275,10 @@ fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -
 
 /// The next ping, beacon or request (section 4), given the limit of silence.
 #[inline]
-pub(crate) fn probe<D: Detector, L: Ledger>(
+fn probe<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
+    numbers: &Effective,
     limit: u64,
 ) -> u64 {
     if !config.probes() && config.mode != Mode::Beacon {
@@ -254,11 +289,11 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
         if state.probe_wanted() || state.grant() == Grant::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
-            due = due.min(fast_probe(config, state, limit));
+            due = due.min(fast_probe(config, state, numbers, limit));
         }
     }
     if state.seq != 0 {
-        due = due.max(state.last_ping + effective(config, state).gap);
+        due = due.max(state.last_ping + numbers.gap);
     }
     let asks_caller = config.schedule == PingSchedule::External && !state.probe_wanted();
     match state.waiting() {
@@ -279,9 +314,10 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
 fn fast_probe<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
+    numbers: &Effective,
     limit: u64,
 ) -> u64 {
-    let after_last = || state.last_ping + effective(config, state).suspect_interval;
+    let after_last = || state.last_ping + numbers.suspect_interval;
     let unheard = state.waiting() == Waiting::Pong && state.ev <= state.waiting_since;
     let due = if state.seq == 0 || config.mode == Mode::Beacon {
         return NEVER;

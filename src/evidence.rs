@@ -45,8 +45,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 }
             }
             Event::PingDue => {
-                let reopening = self.state.liveness() == Liveness::Lost
-                    && self.state.may_reopen(self.config);
+                let reopening = self.is_reopening();
                 if self.config.probes()
                     && (self.state.liveness().is_live() || reopening)
                     && !self.state.draining()
@@ -58,7 +57,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.change_life(event);
             }
             Event::Suspend => {
-                if self.state.waiting() != Waiting::Resume {
+                let ended = matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed);
+                if !ended && self.state.waiting() != Waiting::Resume {
                     self.state.wait(Waiting::Resume, self.now); // L5
                 }
             }
@@ -200,9 +200,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     fn ping_received(&mut self, id: PingId, stamp: Option<Timestamp>) {
         // Two ends that have given each other up must answer, or neither ever recovers.
-        let reopening =
-            self.state.liveness() == Liveness::Lost && self.state.may_reopen(self.config);
-        let answers = self.state.liveness().is_live() || reopening;
+        let answers = self.state.liveness().is_live() || self.is_reopening();
         if self.config.answers() && answers && self.admit() {
             self.out.pong(id, self.state.strikes() > 0); // A1, A4
             self.owe_write();
@@ -214,6 +212,11 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if !self.out.findings().contains(Findings::PING_ABUSE) {
             self.frame_received(Sign::Beat, stamp, None);
         }
+    }
+
+    /// Lost, but not for good (rules P13, L7).
+    pub(crate) fn is_reopening(&self) -> bool {
+        self.state.liveness() == Liveness::Lost && self.state.may_reopen(self.config)
     }
 
     /// The token bucket (rules A2, A3).
@@ -365,7 +368,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let evidence = Evidence {
             sign,
             at: Timestamp::from_nanos(self.now),
-            silence_nanos: self.now.saturating_sub(self.state.ev),
+            silence_nanos: self.now.saturating_sub(self.state.ev).min(2 * self.config.ceiling),
             seq,
             stamp: beat.map(|(stamp, _)| stamp),
             period_nanos: beat.and_then(|(_, period)| period).unwrap_or(interval),

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::action::Actions;
 use crate::config::Config;
-use crate::deadlines::{self, DeadlineReason, NEVER};
+use crate::deadlines::{self, DeadlineReason, Deadlines, NEVER};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::finding::Findings;
@@ -101,7 +101,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     }
 
     fn with_state(config: Config<D>, state: PeerState<D, L>, now: u64) -> Self {
-        let due = deadlines::next(&config, &state).map_or(NEVER, |(at, _)| at);
+        let due = Deadlines::of(&config, &state).first();
         Self {
             config,
             state,
@@ -127,15 +127,14 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Actions {
         let given = now.as_nanos();
         let now = given.max(self.now);
-        let late_by = now.saturating_sub(self.due);
         let before = self.before_step();
         self.stats.count_event(&event);
-        let mut actions = step(&self.config, &mut self.state, event, now, self.due);
+        let mut actions = step(&self.config, &mut self.state, event, now, &mut self.due);
         if given < self.now {
             actions.report(Findings::CLOCK_REGRESSION);
         }
         self.now = now;
-        self.after_step(before, late_by, &actions);
+        self.after_step(before, now.saturating_sub(before.due), &actions);
         actions
     }
 
@@ -203,7 +202,8 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the detector's
     /// deadline, more beyond.
     pub fn suspicion(&self, now: Timestamp) -> f64 {
-        let trust = deadlines::trust(&self.config, &self.state);
+        let period = deadlines::effective(&self.config, &self.state).interval;
+        let trust = deadlines::trust(&self.config, &self.state, period);
         self.config.detector.suspicion(&self.state.detector, &trust, now)
     }
 
@@ -225,6 +225,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         let before = self.before_step();
         let now = Timestamp::from_nanos(self.now);
         let actions = self.state.reconfigure(&self.config, now);
+        self.due = Deadlines::of(&self.config, &self.state).first();
         self.after_step(before, 0, &actions);
         actions
     }
@@ -250,7 +251,6 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
 
     #[inline]
     fn after_step(&mut self, before: Before, late_by: u64, actions: &Actions) {
-        self.due = deadlines::next(&self.config, &self.state).map_or(NEVER, |(at, _)| at);
         if before.due <= self.now {
             self.lateness.record_nanos(late_by);
             self.worst_lateness = self.worst_lateness.max(late_by);

@@ -38,7 +38,7 @@ use crate::state::{Grant, PeerState, Waiting};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
-const END_OF_TIME: u64 = u64::MAX - 4 * MAX_SPAN_NANOS;
+pub(crate) const END_OF_TIME: u64 = u64::MAX - 4 * MAX_SPAN_NANOS;
 
 impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// Applies one event: the rules, without the shell.
@@ -52,8 +52,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// Never panics, never allocates, and takes constant time.
     #[inline]
     pub fn handle(&mut self, config: &Config<D>, event: Event, now: Timestamp) -> Actions {
-        let due = deadlines::next(config, self).map_or(NEVER, |(at, _)| at);
-        step(config, self, event, now.as_nanos(), due)
+        let mut due = Deadlines::of(config, self).first();
+        step(config, self, event, now.as_nanos(), &mut due)
     }
 
     /// When to call [`handle`](Self::handle) with [`Event::Tick`] at the latest, and why.
@@ -67,58 +67,62 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     pub fn reconfigure(&mut self, config: &Config<D>, now: Timestamp) -> Actions {
         let now = now.as_nanos();
         let mut call = Call::new(config, self, now);
+        if now > END_OF_TIME {
+            call.exhaust_clock();
+            return call.out;
+        }
         if call.state.liveness().is_live() && !call.state.draining() {
             let interval = deadlines::effective(config, call.state).interval;
             call.state.plan = call.state.plan.min(call.state.last_ping + interval).max(now);
             call.grant_if_near();
         }
         call.judge();
-        call.plan_probe();
-        call.owe_sign_of_life();
+        call.settle();
         call.out
     }
 
     /// The state for the next connection to the same peer (rule L8).
     #[must_use]
     pub fn next_connection(&self, config: &Config<D>, now: Timestamp) -> Self {
-        let mut next = Self::idle(self.epoch.wrapping_add(1), now.as_nanos());
+        let now = now.as_nanos().min(END_OF_TIME); // The first event tells.
+        let mut next = Self::idle(self.epoch.wrapping_add(1), now);
         next.rtt = self.rtt;
         next.set_calm(self.calm());
         next.set_peer_gap(self.peer_gap());
         next.set_good(config.reopen_after.saturating_sub(1));
-        let mut call = Call::new(config, &mut next, now.as_nanos());
+        let mut call = Call::new(config, &mut next, now);
         call.begin(Liveness::Recovering);
         next
     }
 }
 
 /// The transition function, over configuration and state, for every shell. `due` is the wake-up of
-/// `state` as it is, which shells know already.
+/// `state`, before and after the step; shells know it already.
 #[inline]
 pub(crate) fn step<D, L>(
     config: &Config<D>,
     state: &mut PeerState<D, L>,
     event: Event,
     now: u64,
-    due: u64,
+    due: &mut u64,
 ) -> Actions
 where
     D: Detector,
     L: Ledger,
 {
     // T7. (Where nothing is due at all, a tick may still be the resume of a suspended machine.)
-    if matches!(event, Event::Tick) && now < due && due != NEVER {
+    if matches!(event, Event::Tick) && now < *due && *due != NEVER {
         return Actions::default();
     }
     let mut call = Call::new(config, state, now);
-    if call.clock_is_exhausted() {
+    if now > END_OF_TIME {
+        call.exhaust_clock();
+        *due = NEVER;
         return call.out;
     }
-    call.wake(event, due);
+    call.wake(event, *due);
     call.apply_evidence(event);
-    call.judge();
-    call.plan_probe();
-    call.owe_sign_of_life();
+    *due = call.settle();
     call.out
 }
 
@@ -140,31 +144,52 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         Self { config, state, now, late: false, overdue: false, out }
     }
 
-    fn clock_is_exhausted(&mut self) -> bool {
-        if self.now <= END_OF_TIME {
-            return false;
-        }
+    #[cold]
+    fn exhaust_clock(&mut self) {
         if !self.state.exhausted() {
             self.state.set_exhausted(true);
             self.out.report(Findings::CLOCK_EXHAUSTED);
         }
-        true
+    }
+
+    /// Does what is due after the evidence (parts 3 to 5), and returns the next wake-up.
+    #[inline]
+    fn settle(&mut self) -> u64 {
+        let mut deadlines = Deadlines::of(self.config, self.state);
+        if self.has_to_judge(&deadlines) {
+            self.judge();
+            deadlines = Deadlines::of(self.config, self.state);
+        }
+        if self.now >= deadlines.probe {
+            self.plan_probe();
+            deadlines = Deadlines::of(self.config, self.state);
+        }
+        if self.now >= deadlines.keepalive && !self.out.sends_life() {
+            self.send_beacon(); // P12
+            deadlines = Deadlines::of(self.config, self.state);
+        }
+        deadlines.first()
     }
 
     // ----- 1. Was the machine frozen, or the caller late? -----
 
+    #[inline]
     fn wake(&mut self, event: Event, due: u64) {
         if self.state.waiting() == Waiting::Resume {
             if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
                 self.resume(0); // L5
             }
-            return;
+        } else if self.now >= due && self.state.liveness().is_live() && !self.state.draining() {
+            self.late = self.now - due > self.config.slack;
+            if self.late || !matches!(event, Event::Tick) {
+                self.woken_late(self.now - due);
+            }
         }
-        if self.now < due || !self.state.liveness().is_live() || self.state.draining() {
-            return;
-        }
-        let lateness = self.now - due;
-        self.late = lateness > self.config.slack;
+    }
+
+    /// Something was due before the event came.
+    #[cold]
+    fn woken_late(&mut self, lateness: u64) {
         if self.late {
             self.out.report(Findings::LATE_CALL);
             if let LatePolicy::Forgive(most) = self.config.late_policy {
@@ -179,6 +204,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// The freeze is over (rule L6).
     pub(crate) fn resume(&mut self, slept: u64) {
+        if matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed) {
+            return;
+        }
         let frozen = match self.state.waiting() {
             Waiting::Resume => self.now - self.state.waiting_since,
             _ => 0,
@@ -202,6 +230,18 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     // ----- 3. Misses, suspicion, verdicts -----
 
+    /// Whether [`judge`](Self::judge) can change anything. A limit has passed, or something asks
+    /// for a new look: any news of this call (a late caller, a resume), a granted window, a
+    /// suspicion (the signs may be good again), or a loss (whose windows wake nobody).
+    #[inline]
+    fn has_to_judge(&self, deadlines: &Deadlines) -> bool {
+        self.now >= deadlines.judgement()
+            || self.out.has_news()
+            || self.state.grant() == Grant::Used
+            || matches!(self.state.liveness(), Liveness::Suspect | Liveness::Lost)
+    }
+
+    #[cold]
     fn judge(&mut self) {
         if self.state.waiting() == Waiting::Resume {
             return;
@@ -426,37 +466,25 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     // ----- 4. Is a ping due? -----
 
     fn plan_probe(&mut self) {
-        let liveness = self.state.liveness();
-        let reopening = liveness == Liveness::Lost && self.state.may_reopen(self.config);
-        let idle = self.state.draining() || self.state.waiting() == Waiting::Resume;
-        if idle || !(liveness.is_live() || reopening) {
-            return;
-        }
-        let (_, limit) = deadlines::limits(self.config, self.state);
-        if self.now < deadlines::probe(self.config, self.state, limit) {
-            return;
-        }
-        let on_slot = self.now >= self.state.plan;
+        let reopening = self.state.liveness() == Liveness::Lost;
         let next_gap = self.next_gap();
-        if on_slot {
+        if self.now >= self.state.plan {
             if let Some(moved) = deadlines::excused(self.config, self.state, next_gap, self.now) {
                 self.state.plan = moved; // P5
-                if self.now < deadlines::probe(self.config, self.state, limit) {
+                if self.now < Deadlines::of(self.config, self.state).probe {
                     return;
                 }
             }
         }
-        if self.state.ping_unwritten() {
+        let unwritten = self.state.ping_unwritten();
+        self.advance_plan(next_gap);
+        if unwritten {
             self.out.report(Findings::PING_SKIPPED); // P9
-            self.advance_plan(next_gap);
         } else if self.config.mode == Mode::Beacon {
-            self.advance_plan(next_gap);
             self.send_beacon();
         } else if self.config.schedule == PingSchedule::Own || self.state.probe_wanted() {
-            self.advance_plan(next_gap);
             self.send_ping();
         } else {
-            self.advance_plan(next_gap);
             self.request_probe();
         }
         if reopening {
@@ -543,21 +571,6 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     pub(crate) fn owe_write(&mut self) {
         if !self.state.ping_unwritten() && !self.state.tx_owing() {
             self.state.tx_at = self.now;
-        }
-    }
-
-    // ----- 5. Have we been silent for too long ourselves? -----
-
-    fn owe_sign_of_life(&mut self) {
-        if !self.state.liveness().is_live()
-            || self.state.draining()
-            || self.state.waiting() == Waiting::Resume
-            || self.out.sends_life()
-        {
-            return;
-        }
-        if self.now >= Deadlines::of(self.config, self.state).keepalive {
-            self.send_beacon(); // P12
         }
     }
 

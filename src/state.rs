@@ -4,11 +4,12 @@
 //! padding, so that a fleet can hold millions. Some stamps serve two purposes that exclude each
 //! other; the accessors below name both.
 
-use crate::config::MAX_SPAN_NANOS;
+use crate::config::{Config, MAX_SPAN_NANOS};
 use crate::detector::{Deadline, Detector};
 use crate::jitter;
 use crate::ledger::{Ledger, Table, shifted};
 use crate::liveness::Liveness;
+use crate::machine::END_OF_TIME;
 use crate::rtt::Rtt;
 
 /// What is remembered about one peer: of fixed size, comparable, and free of counters that grow
@@ -67,7 +68,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// A peer whose connection is being set up since `now`. The seed decides the epoch, the phase
     /// and the jitter: give each connection another one.
     pub fn new(seed: u64, now: crate::Timestamp) -> Self {
-        Self::idle(jitter::epoch(seed), now.as_nanos())
+        Self::idle(jitter::epoch(seed), now.as_nanos().min(END_OF_TIME))
     }
 
     pub(crate) fn idle(epoch: u32, now: u64) -> Self {
@@ -93,6 +94,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         Liveness::from_index(self.word.get(PHASE))
     }
 
+    /// Whether good replies bring a lost peer back (rule L7); after a drain nothing does.
+    pub(crate) const fn may_reopen(&self, config: &Config<D>) -> bool {
+        config.reopen_after != 0 && !self.draining()
+    }
+
     /// The round-trip estimate.
     pub const fn rtt(&self) -> Rtt {
         self.rtt
@@ -106,12 +112,6 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// What the detector has learnt.
     pub const fn detector_state(&self) -> &D::State {
         &self.detector
-    }
-
-    /// Whether a lost peer may come back: never while draining, which ends a connection for good.
-    #[inline]
-    pub(crate) const fn may_reopen(&self, config: &crate::Config<D>) -> bool {
-        config.reopen_after != 0 && !self.draining()
     }
 
     #[inline]
@@ -161,6 +161,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.set(LOSSES, (self.word.get(LOSSES) << 1) | lost as u64);
     }
 
+    /// Forgets all but the last `n` judged pings.
+    pub(crate) const fn keep_outcomes(&mut self, n: u8) {
+        self.word.set(LOSSES, self.word.get(LOSSES) & ((1 << n) - 1));
+    }
+
     /// The gap the peer asked for, rounded up; 0: none.
     #[inline]
     pub(crate) const fn peer_gap(&self) -> u64 {
@@ -184,6 +189,13 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     #[inline]
     pub(crate) const fn is_slowed(&self) -> bool {
         self.word.0 & (CALM.mask() | PEER_GAP.mask()) != 0
+    }
+
+    /// Whether nothing is judged by the common rules: suspended, draining, or at the end of time.
+    #[inline]
+    pub(crate) const fn is_halted(&self) -> bool {
+        self.word.0 & (DRAINING.mask() | EXHAUSTED.mask()) != 0
+            || matches!(self.waiting(), Waiting::Resume)
     }
 
     /// Time stood still for `by` nanoseconds: every stamp moves on, none into the future.

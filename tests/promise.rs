@@ -184,9 +184,8 @@ impl<L: Ledger> Run<L> {
 
     fn stop_answering(&mut self, dies: u64) {
         self.dies = dies;
-        self.wire.retain(|(arrival, event)| {
-            matches!(event, Event::PingSent { .. }) || *arrival < dies
-        });
+        self.wire
+            .retain(|(arrival, event)| matches!(event, Event::PingSent { .. }) || *arrival < dies);
     }
 }
 
@@ -272,11 +271,7 @@ fn grid() -> (Vec<Config>, usize) {
 }
 
 /// Every choice that is not a number, for one set of numbers.
-fn choices(
-    builder: heartbeat_proto::ConfigBuilder,
-    good: &mut Vec<Config>,
-    refused: &mut usize,
-) {
+fn choices(builder: heartbeat_proto::ConfigBuilder, good: &mut Vec<Config>, refused: &mut usize) {
     let mut take = |built: Result<Config, ConfigError>| match built {
         Ok(config) => good.push(config),
         Err(error) => {
@@ -332,7 +327,13 @@ fn a_late_driver_delays_the_verdict_by_its_own_lateness_at_most() {
         ];
         let driver = drivers[index % drivers.len()];
         keeps_promise::<Table>(config, index as u64, driver, Writer::Instant, dies);
-        keeps_promise::<Echo>(config, index as u64, drivers[(index + 3) % 6], Writer::Instant, dies);
+        keeps_promise::<Echo>(
+            config,
+            index as u64,
+            drivers[(index + 3) % 6],
+            Writer::Instant,
+            dies,
+        );
     }
 }
 
