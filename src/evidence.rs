@@ -166,7 +166,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
         self.state.rtt.sample(rtt);
         self.out.rtt_micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
-        self.out.answered = Some(sent);
+        self.out.answered = sent;
         self.hear_pong(true, seq, Some(rtt));
     }
 

@@ -561,8 +561,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// The jittered interval to the slot after this: shorter by up to `jitter` (rule P2).
     pub(crate) fn next_gap(&self) -> u64 {
         let interval = deadlines::effective(self.config, self.state).interval;
-        let spread = interval / 100 * u64::from(self.config.jitter_percent);
-        interval - jitter::share(spread, self.state.epoch, self.state.seq)
+        interval - jitter::share(self.spread(interval), self.state.epoch, self.state.seq)
+    }
+
+    /// By how much the jitter may shorten an interval.
+    fn spread(&self, interval: u64) -> u64 {
+        interval / 100 * u64::from(self.config.jitter_percent)
     }
 
     fn send_ping(&mut self) {
@@ -622,8 +626,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// The connection is usable from now on (rules L2, L8, P2, J1).
     pub(crate) fn begin(&mut self, liveness: Liveness) {
         let (now, interval) = (self.now, deadlines::effective(self.config, self.state).interval);
+        let shortest = interval - self.spread(interval);
         let first = match self.config.first_ping {
-            FirstPing::Phase => interval - jitter::share(interval, self.state.epoch, 0),
+            // Within the shortest interval, so that nobody's second ping falls among others' first;
+            // and by a draw of its own (sequence numbers get there last).
+            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, u32::MAX),
             FirstPing::AfterInterval => interval,
             FirstPing::Immediate => 0,
         };
