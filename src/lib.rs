@@ -6,6 +6,8 @@
 extern crate std;
 
 mod action;
+#[cfg(feature = "codec")]
+pub mod codec;
 mod config;
 mod deadlines;
 pub mod detector;
@@ -18,6 +20,7 @@ mod jitter;
 mod ledger;
 mod liveness;
 mod machine;
+mod negotiate;
 mod report;
 mod rtt;
 mod state;
@@ -36,6 +39,9 @@ pub use heartbeat::HeartbeatMachine;
 pub use histogram::Histogram;
 pub use ledger::{Echo, Ledger, Table};
 pub use liveness::{Fault, Liveness, Reason, Transition};
+pub use negotiate::{
+    Change, Effective, Limits, LimitsError, NegotiateError, Side, Wish, negotiate,
+};
 pub use report::Report;
 pub use rtt::Rtt;
 pub use state::PeerState;

@@ -1,0 +1,218 @@
+//! Sealed frames: what opens, and everything that must not. Keys and nonces are fixed; only
+//! the garbage test leaves anything to chance, with a false-failure rate below 2^-100.
+#![cfg(feature = "auth")]
+
+mod vectors;
+
+use std::time::Duration;
+
+use heartbeat_proto::codec::auth::{
+    AuthError, KeyError, KeyRing, Opener, SEAL_LEN, SealError, Sealer,
+};
+use heartbeat_proto::codec::{DecodeError, EncodeError, Frame, MAX_FRAME, datagram};
+use heartbeat_proto::{PingId, Timestamp};
+use proptest::prelude::*;
+
+const OURS: u64 = 0xa1a2_a3a4_a5a6_a7a8;
+const THEIRS: u64 = 0xb1b2_b3b4_b5b6_b7b8;
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+const START: Timestamp = Timestamp::from_nanos(77_000_000_000);
+
+fn keys() -> KeyRing {
+    KeyRing::new(1, SECRET).unwrap()
+}
+
+fn pair() -> (Sealer, Opener) {
+    (Sealer::new(OURS, THEIRS).unwrap(), Opener::new(THEIRS, OURS).unwrap())
+}
+
+fn seal(sealer: &mut Sealer, keys: &KeyRing, frame: &Frame) -> Vec<u8> {
+    let mut out = [0; MAX_FRAME];
+    let len = sealer.seal(keys, frame, &mut out).unwrap();
+    assert_eq!(len, frame.encoded_len() + SEAL_LEN);
+    out[..len].to_vec()
+}
+
+/// A ping that says it was sent `millis` after its sender's start.
+fn ping(millis: i64) -> Frame {
+    let stamp = 1_u64.wrapping_sub(1_000_000).wrapping_add_signed(millis * 1_000_000);
+    Frame::Ping { id: PingId::new(1, 1), handle: 5, stamp, status: None }
+}
+
+fn after(millis: u64) -> Timestamp {
+    START.saturating_add(Duration::from_millis(millis))
+}
+
+#[test]
+fn sealed_vectors_of_the_documentation() {
+    let (mut sealer, mut opener) = pair();
+    let frames = vectors::golden_frames();
+    for vector in vectors::block("sealed") {
+        let frame = frames[vector.name];
+        assert_eq!(seal(&mut sealer, &keys(), &frame), vector.bytes, "{}", vector.name);
+        assert_eq!(opener.open(&keys(), &vector.bytes, START), Ok(frame), "{}", vector.name);
+    }
+}
+
+#[test]
+fn every_frame_fits_when_sealed_and_reads_without_a_key() {
+    let (mut sealer, mut opener) = pair();
+    for (name, frame) in vectors::golden_frames() {
+        let bytes = seal(&mut sealer, &keys(), &frame);
+        assert!(bytes.len() <= MAX_FRAME, "{name}");
+        assert_eq!(datagram::decode(&bytes), Ok(frame), "{name}");
+        assert_eq!(opener.open(&keys(), &bytes, START), Ok(frame), "{name}");
+    }
+}
+
+#[test]
+fn any_changed_bit_and_any_cut_fails_and_leaves_the_opener_as_it_was() {
+    let (mut sealer, mut opener) = pair();
+    let bytes = seal(&mut sealer, &keys(), &ping(0));
+    for bit in 0..bytes.len() * 8 {
+        let mut bad = bytes.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        let error = opener.open(&keys(), &bad, START).unwrap_err();
+        use AuthError::{BadTag, Missing, UnknownKey};
+        assert!(matches!(error, BadTag | Missing | UnknownKey { .. }), "{bit}: {error}");
+    }
+    for end in 0..bytes.len() {
+        assert!(opener.open(&keys(), &bytes[..end], START).is_err());
+    }
+    assert_eq!(opener.open(&keys(), &bytes, START), Ok(ping(0)));
+}
+
+#[test]
+fn frames_of_another_connection_or_direction_or_none_do_not_open() {
+    let (mut sealer, mut opener) = pair();
+    let bytes = seal(&mut sealer, &keys(), &ping(0));
+    for (ours, theirs) in [(OURS, THEIRS), (THEIRS, OURS ^ 1), (THEIRS ^ 1, OURS)] {
+        let mut other = Opener::new(ours, theirs).unwrap();
+        assert_eq!(other.open(&keys(), &bytes, START), Err(AuthError::BadTag));
+    }
+    let mut plain = [0; MAX_FRAME];
+    let len = ping(0).encode_into(&mut plain).unwrap();
+    assert_eq!(opener.open(&keys(), &plain[..len], START), Err(AuthError::Missing));
+    assert_eq!(opener.open(&keys(), &[0; 4096], START), Err(AuthError::Missing));
+    assert_eq!(Opener::new(OURS, OURS).err(), Some(AuthError::SameNonce));
+    assert_eq!(Sealer::new(OURS, OURS).err(), Some(AuthError::SameNonce));
+}
+
+#[test]
+fn keys_rotate_without_a_lost_frame() {
+    let (mut sealer, mut opener) = pair();
+    let (mut ours, mut theirs) = (keys(), keys());
+    let new = b"a new secret of sufficient length";
+    let mut works = |ours: &KeyRing, theirs: &KeyRing| {
+        let bytes = seal(&mut sealer, ours, &ping(0));
+        opener.open(theirs, &bytes, START)
+    };
+    assert_eq!(works(&ours, &theirs), Ok(ping(0)));
+    theirs.insert(2, new).unwrap();
+    assert_eq!(works(&ours, &theirs), Ok(ping(0)));
+    ours.insert(2, new).unwrap();
+    ours.use_key(2).unwrap();
+    assert_eq!(works(&ours, &theirs), Ok(ping(0)));
+    theirs.use_key(2).unwrap();
+    theirs.remove(1).unwrap();
+    assert_eq!(works(&ours, &theirs), Ok(ping(0)));
+    ours.use_key(1).unwrap();
+    assert_eq!(works(&ours, &theirs), Err(AuthError::UnknownKey { found: 1 }));
+    assert_eq!(format!("{ours:?}"), "[1, 2]");
+}
+
+#[test]
+fn a_key_ring_refuses_what_it_cannot_do() {
+    let mut keys = keys();
+    assert_eq!(KeyRing::new(1, b"short").err(), Some(KeyError::TooShort { found: 5 }));
+    assert_eq!(keys.insert(1, SECRET), Err(KeyError::Taken { id: 1 }));
+    assert_eq!(keys.remove(1), Err(KeyError::InUse { id: 1 }));
+    assert_eq!(keys.remove(9), Err(KeyError::Unknown { id: 9 }));
+    assert_eq!(keys.use_key(9), Err(KeyError::Unknown { id: 9 }));
+    for id in 2..=4 {
+        keys.insert(id, SECRET).unwrap();
+    }
+    assert_eq!(keys.insert(5, SECRET), Err(KeyError::Full));
+    keys.remove(3).unwrap();
+    assert_eq!(keys.insert(5, SECRET), Ok(()));
+}
+
+#[test]
+fn stamps_may_be_off_by_the_limit_and_not_by_more() {
+    let limit = 500;
+    for (sent, received, ok) in
+        [(0, limit, true), (0, limit + 1, false), (1_000, 500, true), (1_001, 500, false)]
+    {
+        let (mut sealer, mut opener) = pair();
+        let first = seal(&mut sealer, &keys(), &ping(0));
+        // The first frame teaches the offset: the clocks are arbitrarily far apart.
+        assert_eq!(opener.open(&keys(), &first, START), Ok(ping(0)));
+        let second = seal(&mut sealer, &keys(), &ping(sent));
+        let opened = opener.open(&keys(), &second, after(received));
+        assert_eq!(opened.is_ok(), ok, "sent {sent} ms, received {received} ms: {opened:?}");
+        if !ok {
+            assert!(matches!(opened, Err(AuthError::Skew { .. })));
+            // Nothing changed: the same frame opens in time.
+            let in_time = after(u64::try_from(sent).unwrap());
+            assert_eq!(opener.open(&keys(), &second, in_time), Ok(ping(sent)));
+        }
+    }
+}
+
+#[test]
+fn clocks_that_drift_apart_for_a_day_never_skew() {
+    for ppm in [-200, 200_i64] {
+        let (mut sealer, mut opener) = pair();
+        for minute in 0..1_440_i64 {
+            let frame = ping(minute * 60_000 + minute * 60_000 * ppm / 1_000_000);
+            let bytes = seal(&mut sealer, &keys(), &frame);
+            let now = after(u64::try_from(minute * 60_000).unwrap());
+            assert_eq!(opener.open(&keys(), &bytes, now), Ok(frame), "{ppm} ppm, minute {minute}");
+        }
+    }
+}
+
+#[test]
+fn a_seal_that_does_not_fit_is_not_written_and_not_counted() {
+    let (mut sealer, mut opener) = pair();
+    let error = sealer.seal(&keys(), &ping(0), &mut [0; 58]);
+    assert_eq!(error, Err(SealError::Encode(EncodeError::NoSpace { found: 58, needed: 59 })));
+    let bytes = seal(&mut sealer, &keys(), &ping(0));
+    assert_eq!(bytes[35..43], 1_u64.to_be_bytes());
+    let mut trailing = bytes.clone();
+    trailing.push(0);
+    assert!(opener.open(&keys(), &trailing, START).is_err());
+    assert_eq!(datagram::decode(&trailing), Err(DecodeError::Trailing { extra: 1 }));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// The window against a set that remembers everything.
+    #[test]
+    fn each_frame_opens_once_in_any_order(
+        order in proptest::collection::vec(0..200_usize, 1..300),
+    ) {
+        let (mut sealer, mut opener) = pair();
+        let frames: Vec<_> = (0..200).map(|_| seal(&mut sealer, &keys(), &ping(0))).collect();
+        let (mut seen, mut newest) = (std::collections::BTreeSet::new(), 0);
+        for at in order {
+            let counter = at as u64 + 1;
+            let fresh = counter + 63 >= newest && seen.insert(counter);
+            let opened = opener.open(&keys(), &frames[at], START);
+            if fresh {
+                newest = newest.max(counter);
+                prop_assert_eq!(opened, Ok(ping(0)));
+            } else {
+                prop_assert_eq!(opened, Err(AuthError::Replay { found: counter, newest }));
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_never_opens_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let (_, mut opener) = pair();
+        // 2^-128 a case.
+        prop_assert!(opener.open(&keys(), &bytes, START).is_err());
+    }
+}
