@@ -3,9 +3,11 @@
 //!
 //! `cargo bench --bench codec`
 
-use std::hint::black_box;
+#![allow(clippy::wildcard_imports, reason = "the groups of one benchmark")]
+
+use core::hint::black_box;
+use core::time::Duration;
 use std::io::Cursor;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use divan::Bencher;
@@ -46,6 +48,18 @@ fn wire() -> Vec<u8> {
 
 fn items() -> ItemsCount {
     ItemsCount::new(BATCH)
+}
+
+/// What any caller does: look which frame it is, and use its fields.
+#[inline]
+fn consume(frame: &Frame) -> u64 {
+    match *frame {
+        Frame::Ping { id, handle, stamp, .. } => id.as_u64() ^ handle ^ stamp,
+        Frame::Pong { id, handle, stamp, hold, .. } => {
+            id.as_u64() ^ handle ^ stamp ^ u64::from(hold.subsec_nanos())
+        }
+        _ => 0,
+    }
 }
 
 #[divan::bench_group]
@@ -108,15 +122,31 @@ mod encode {
 mod decode {
     use super::*;
 
+    /// The fields are used, in registers.
     #[divan::bench]
     fn ours_slice(bencher: Bencher) {
         let wire = wire();
         bencher.counter(items()).bench_local(|| {
             let mut rest = black_box(wire.as_slice());
-            while let Some((frame, len)) = Frame::decode(rest).unwrap() {
+            while let Ok(Some((frame, len))) = Frame::decode(rest) {
+                black_box(consume(&frame));
+                rest = &rest[len..];
+            }
+            assert!(rest.is_empty());
+        });
+    }
+
+    /// The whole frame is put into memory.
+    #[divan::bench]
+    fn ours_slice_stored(bencher: Bencher) {
+        let wire = wire();
+        bencher.counter(items()).bench_local(|| {
+            let mut rest = black_box(wire.as_slice());
+            while let Ok(Some((frame, len))) = Frame::decode(rest) {
                 black_box(&frame);
                 rest = &rest[len..];
             }
+            assert!(rest.is_empty());
         });
     }
 
@@ -125,7 +155,9 @@ mod decode {
         let wire = wire();
         bencher.counter(items()).bench_local(|| {
             for bytes in black_box(wire.as_slice()).chunks_exact(PING_LEN) {
-                black_box(&datagram::decode(bytes).unwrap());
+                if let Ok(frame) = datagram::decode(bytes) {
+                    black_box(consume(&frame));
+                }
             }
         });
     }
@@ -135,10 +167,11 @@ mod decode {
         let (wire, mut decoder) = (wire(), Decoder::new());
         bencher.counter(items()).bench_local(|| {
             let mut rest = black_box(wire.as_slice());
-            while let (len, Some(Item::Frame(frame))) = decoder.feed(rest).unwrap() {
-                black_box(&frame);
+            while let Ok((len, Some(Item::Frame(frame)))) = decoder.feed(rest) {
+                black_box(consume(&frame));
                 rest = &rest[len..];
             }
+            assert!(rest.is_empty());
         });
     }
 
@@ -168,6 +201,49 @@ mod decode {
         bencher.counter(items()).with_inputs(copy).bench_local_refs(|wire| {
             while let Some(frame) = codec.decode(wire).unwrap() {
                 black_box(&frame);
+            }
+        });
+    }
+}
+
+/// What authentication costs on top: two blocks of SHA-256 for each of both hashes.
+#[cfg(feature = "auth")]
+#[divan::bench_group]
+mod sealed {
+    use super::*;
+    use heartbeat_proto::Timestamp;
+    use heartbeat_proto::codec::MAX_FRAME;
+    use heartbeat_proto::codec::auth::{KeyRing, Opener, Sealer};
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    #[divan::bench]
+    fn seal(bencher: Bencher) {
+        let (keys, frames) = (KeyRing::new(1, &[7; 32]).unwrap(), frames());
+        let mut sealer = Sealer::new(1, 2).unwrap();
+        bencher.counter(items()).bench_local(|| {
+            for frame in black_box(&frames) {
+                let mut out = [0; MAX_FRAME];
+                black_box(sealer.seal(&keys, frame, &mut out)).unwrap();
+                black_box(&out);
+            }
+        });
+    }
+
+    #[divan::bench]
+    fn open(bencher: Bencher) {
+        let keys = KeyRing::new(1, &[7; 32]).unwrap();
+        let mut sealer = Sealer::new(1, 2).unwrap();
+        let seal = |frame| {
+            let mut out = [0; MAX_FRAME];
+            let len = sealer.seal(&keys, frame, &mut out).unwrap();
+            out[..len].to_vec()
+        };
+        let bytes: Vec<_> = frames().iter().map(seal).collect();
+        let opener = || Opener::new(2, 1).unwrap();
+        bencher.counter(items()).with_inputs(opener).bench_local_refs(|opener| {
+            for bytes in black_box(&bytes) {
+                black_box(&opener.open(&keys, bytes, NOW)).as_ref().unwrap();
             }
         });
     }

@@ -2,7 +2,7 @@
 //!
 //! A heartbeat frame is a header of four bytes, the fixed fields of its kind and then optional
 //! extensions, big-endian throughout. It has at most [`MAX_FRAME`] bytes, so that it fits into a
-//! WebSocket control frame. A plain ping is a pong is [`PING_LEN`] bytes:
+//! WebSocket control frame. A plain ping, like its pong, has [`PING_LEN`]:
 //!
 //! ```text
 //!  0                   1                   2                   3

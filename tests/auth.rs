@@ -1,10 +1,11 @@
 //! Sealed frames: what opens, and everything that must not. Keys and nonces are fixed; only
 //! the garbage test leaves anything to chance, with a false-failure rate below 2^-100.
 #![cfg(feature = "auth")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod vectors;
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::codec::auth::{
     AuthError, KeyError, KeyRing, Opener, SEAL_LEN, SealError, Sealer,
@@ -73,8 +74,9 @@ fn any_changed_bit_and_any_cut_fails_and_leaves_the_opener_as_it_was() {
         let mut bad = bytes.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         let error = opener.open(&keys(), &bad, START).unwrap_err();
-        use AuthError::{BadTag, Missing, UnknownKey};
-        assert!(matches!(error, BadTag | Missing | UnknownKey { .. }), "{bit}: {error}");
+        let expected =
+            matches!(error, AuthError::BadTag | AuthError::Missing | AuthError::UnknownKey { .. });
+        assert!(expected, "{bit}: {error}");
     }
     for end in 0..bytes.len() {
         assert!(opener.open(&keys(), &bytes[..end], START).is_err());
@@ -148,10 +150,10 @@ fn stamps_may_be_off_by_the_limit_and_not_by_more() {
         // The first frame teaches the offset: the clocks are arbitrarily far apart.
         assert_eq!(opener.open(&keys(), &first, START), Ok(ping(0)));
         let second = seal(&mut sealer, &keys(), &ping(sent));
-        let opened = opener.open(&keys(), &second, after(received));
-        assert_eq!(opened.is_ok(), ok, "sent {sent} ms, received {received} ms: {opened:?}");
+        let result = opener.open(&keys(), &second, after(received));
+        assert_eq!(result.is_ok(), ok, "sent {sent} ms, received {received} ms: {result:?}");
         if !ok {
-            assert!(matches!(opened, Err(AuthError::Skew { .. })));
+            assert!(matches!(result, Err(AuthError::Skew { .. })));
             // Nothing changed: the same frame opens in time.
             let in_time = after(u64::try_from(sent).unwrap());
             assert_eq!(opener.open(&keys(), &second, in_time), Ok(ping(sent)));
@@ -168,6 +170,21 @@ fn clocks_that_drift_apart_for_a_day_never_skew() {
             let bytes = seal(&mut sealer, &keys(), &frame);
             let now = after(u64::try_from(minute * 60_000).unwrap());
             assert_eq!(opener.open(&keys(), &bytes, now), Ok(frame), "{ppm} ppm, minute {minute}");
+        }
+    }
+}
+
+#[test]
+fn a_day_of_silence_leaves_room_for_a_day_of_drift_and_no_more() {
+    const DAY: i64 = 86_400_000;
+    // A day divided by 4096, plus the limit.
+    let most = DAY / 4_096 + 500;
+    for (late, ok) in [(0, true), (most - 1, true), (most + 1, false)] {
+        let (mut sealer, mut opener) = pair();
+        for (sent, received, ok) in [(0, 0, true), (DAY - late, DAY, ok)] {
+            let bytes = seal(&mut sealer, &keys(), &ping(sent));
+            let now = after(u64::try_from(received).unwrap());
+            assert_eq!(opener.open(&keys(), &bytes, now).is_ok(), ok, "{late} ms");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What frames mean to the machine, and which frames its actions become.
 #![cfg(feature = "codec")]
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::codec::{ByteLink, Frame, Hello, Link, Status};
 use heartbeat_proto::{Action, Event, Findings, Limits, PingId, Timestamp, Wish};

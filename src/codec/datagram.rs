@@ -6,6 +6,7 @@
 
 use super::error::DecodeError;
 use super::frame::Frame;
+use super::wire::read_plain;
 
 /// The frame that is the whole of `datagram`. Never panics.
 ///
@@ -21,6 +22,13 @@ use super::frame::Frame;
 /// ```
 #[inline]
 pub fn decode(datagram: &[u8]) -> Result<Frame, DecodeError> {
+    match datagram.try_into().ok().and_then(read_plain) {
+        Some(frame) => Ok(frame),
+        None => decode_rare(datagram),
+    }
+}
+
+fn decode_rare(datagram: &[u8]) -> Result<Frame, DecodeError> {
     let found = datagram.len();
     match Frame::decode(datagram)? {
         None => Err(DecodeError::Truncated { found }),

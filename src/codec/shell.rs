@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut};
 
 use super::error::{DecodeError, EncodeError};
 use super::frame::Frame;
-use super::wire::MAX_FRAME;
+use super::wire::{MAX_FRAME, PING_LEN};
 
 impl Frame {
     /// Appends the frame to `out`. Never panics.
@@ -26,15 +26,16 @@ impl Frame {
     /// ```
     #[inline]
     pub fn encode(&self, out: &mut impl BufMut) -> Result<(), EncodeError> {
-        let mut bytes = [0; MAX_FRAME];
-        let needed = self.encode_into(&mut bytes)?;
         let found = out.remaining_mut();
-        match bytes.get(..needed) {
-            Some(bytes) if needed <= found => {
-                out.put_slice(bytes);
+        match self.plain_words() {
+            Some(_) if found < PING_LEN => Err(EncodeError::NoSpace { found, needed: PING_LEN }),
+            Some(words) => {
+                for word in words {
+                    out.put_u64(word);
+                }
                 Ok(())
             }
-            _ => Err(EncodeError::NoSpace { found, needed }),
+            None => self.encode_rare_buf(out),
         }
     }
 
@@ -52,5 +53,19 @@ impl Frame {
         // `chunk` is never longer than what remains.
         from.advance(len);
         Ok(Some(frame))
+    }
+
+    fn encode_rare_buf(&self, out: &mut impl BufMut) -> Result<(), EncodeError> {
+        let mut bytes = [0; MAX_FRAME];
+        let needed = self.encode_into(&mut bytes)?;
+        let found = out.remaining_mut();
+        match bytes.get(..needed) {
+            // `put_slice` panics if there is too little room.
+            Some(bytes) if needed <= found => {
+                out.put_slice(bytes);
+                Ok(())
+            }
+            _ => Err(EncodeError::NoSpace { found, needed }),
+        }
     }
 }

@@ -145,16 +145,35 @@ impl Frame {
     /// range. What was written to `out` is then not to be sent.
     #[inline]
     pub fn encode_into(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
-        // Both common frames are four words, built in registers and stored once.
-        match *self {
-            Self::Ping { id, handle, stamp, status: None } => {
-                write_plain(out, kind::PING, id, handle, stamp, 0)
-            }
-            Self::Pong { id, handle, stamp, hold, calm, status: None } => {
-                write_plain(out, pong_kind(calm), id, handle, stamp, hold_micros(hold))
-            }
-            _ => self.encode_rare(out),
+        let Some(words) = self.plain_words() else { return self.encode_rare(out) };
+        let found = out.len();
+        let Some(out) = out.first_chunk_mut::<PING_LEN>() else {
+            return Err(EncodeError::NoSpace { found, needed: PING_LEN });
+        };
+        let mut to = Writer::new(out);
+        for word in words {
+            to.u64(word);
         }
+        Ok(PING_LEN)
+    }
+
+    /// The common frames, ping and pong without extensions, as four big-endian words: built in
+    /// registers and stored once, because reading back what was stored in pieces stalls.
+    #[inline]
+    pub(super) fn plain_words(&self) -> Option<[u64; 4]> {
+        let (kind, id, handle, stamp, last) = match *self {
+            Self::Ping { id, handle, stamp, status: None } => (kind::PING, id, handle, stamp, 0),
+            Self::Pong { id, handle, stamp, hold, calm, status: None } => {
+                (pong_kind(calm), id, handle, stamp, hold_micros(hold))
+            }
+            _ => return None,
+        };
+        Some([
+            Header { kind, len: PING_BODY }.to_word() | id.epoch() as u64,
+            (id.seq() as u64) << 32 | handle >> 32,
+            handle << 32 | stamp >> 32,
+            stamp << 32 | last as u64,
+        ])
     }
 
     /// Reads one frame from the start of `bytes`, with its length. `Ok(None)`: good so far, but
@@ -227,30 +246,9 @@ impl Frame {
     }
 }
 
-#[inline]
-fn write_plain(
-    out: &mut [u8],
-    kind: u8,
-    id: PingId,
-    handle: u64,
-    stamp: u64,
-    last: u32,
-) -> Result<usize, EncodeError> {
-    let found = out.len();
-    let Some(out) = out.first_chunk_mut::<PING_LEN>() else {
-        return Err(EncodeError::NoSpace { found, needed: PING_LEN });
-    };
-    let mut to = Writer::new(out);
-    to.u64(Header { kind, len: PING_BODY }.to_word() | id.epoch() as u64);
-    to.u64((id.seq() as u64) << 32 | handle >> 32);
-    to.u64(handle << 32 | stamp >> 32);
-    to.u64(stamp << 32 | last as u64);
-    Ok(PING_LEN)
-}
-
 /// The plain ping or pong; `None` is anything else, good or bad.
 #[inline]
-fn read_plain(bytes: &[u8; PING_LEN]) -> Option<Frame> {
+pub(super) fn read_plain(bytes: &[u8; PING_LEN]) -> Option<Frame> {
     const MINOR: u64 = 0x0f << 56;
     const PING: u64 = Header { kind: kind::PING, len: PING_BODY }.to_word() >> 32;
     const PONG: u64 = Header { kind: kind::PONG, len: PING_BODY }.to_word() >> 32;

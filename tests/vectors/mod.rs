@@ -1,10 +1,13 @@
 //! The test vectors of `docs/PROTOCOL.md`, read from that very file.
 
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+#![allow(dead_code, reason = "not every test needs every part")]
+
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use heartbeat_proto::codec::{Frame, Hello, Status};
 use heartbeat_proto::{Limits, PingId, Wish};
-use std::time::Duration;
 
 const PROTOCOL: &str = include_str!("../../docs/PROTOCOL.md");
 
@@ -41,7 +44,7 @@ pub(crate) fn golden_frames() -> BTreeMap<&'static str, Frame> {
     let sick = Status::new().with_ready(true).with_draining(true).with_reason(7);
     let sick = Some(sick.with_load(35).unwrap());
     let ping = |status| Frame::Ping { id, handle, stamp, status };
-    let pong = |micros, calm, status| {
+    let answer = |micros, calm, status| {
         let hold = Duration::from_micros(micros);
         Frame::Pong { id, handle, stamp, hold, calm, status }
     };
@@ -59,10 +62,10 @@ pub(crate) fn golden_frames() -> BTreeMap<&'static str, Frame> {
     BTreeMap::from([
         ("ping", ping(None)),
         ("ping-status", ping(sick)),
-        ("pong", pong(20, false, None)),
-        ("pong-longest-hold", pong(u32::MAX.into(), false, None)),
-        ("pong-calm", pong(20, true, None)),
-        ("pong-calm-status", pong(20, true, sick)),
+        ("pong", answer(20, false, None)),
+        ("pong-longest-hold", answer(u32::MAX.into(), false, None)),
+        ("pong-calm", answer(20, true, None)),
+        ("pong-calm-status", answer(20, true, sick)),
         ("beacon", beacon(Some(25), None)),
         ("beacon-no-promise", beacon(None, None)),
         ("beacon-status", beacon(Some(25), sick)),
