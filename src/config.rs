@@ -228,7 +228,9 @@ impl<D> Config<D> {
     /// silent, if the caller is punctual:
     ///
     /// * [`LatePolicy::Strict`] and [`LatePolicy::Forgive`]: `ceiling`;
-    /// * [`LatePolicy::Reprobe`]: `ceiling + response_window + min_gap`.
+    /// * [`LatePolicy::Reprobe`]: `ceiling + response_window + min_gap`, and with
+    ///   [`write_reports`](ConfigBuilder::write_reports) one `response_window` more, since the
+    ///   window of the probe runs from its writing.
     ///
     /// To be added: the caller's own lateness, summed over the calls of that silence; what a peer
     /// that announced a larger gap than `min_gap` adds to it; one response window more under
@@ -237,6 +239,9 @@ impl<D> Config<D> {
     pub const fn worst_case_detection(&self) -> Duration {
         Duration::from_nanos(match self.late_policy {
             LatePolicy::Strict | LatePolicy::Forgive(_) => self.ceiling,
+            LatePolicy::Reprobe if self.write_reports => {
+                self.ceiling + 2 * self.window + self.min_gap
+            }
             LatePolicy::Reprobe => self.ceiling + self.window + self.min_gap,
         })
     }

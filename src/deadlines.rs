@@ -166,10 +166,12 @@ where
     D: Detector,
     L: Ledger,
 {
+    let period = effective(config, state).interval;
     Trust {
         since: state.ev,
-        period: effective(config, state).interval,
+        period,
         window: config.window,
+        timeout: config.timeout + (period - config.interval),
         attempts: config.attempts,
         rtt: state.rtt,
     }
@@ -195,8 +197,8 @@ fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, 
         return NEVER;
     }
     match state.grant() {
-        Grant::None => limit + 1,
         Grant::Wanted => NEVER,
+        Grant::None | Grant::Spent => limit + 1,
         Grant::Used if state.waiting() == Waiting::Nothing => limit + 1,
         Grant::Used => limit.max(state.waiting_since + config.window) + 1,
     }

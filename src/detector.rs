@@ -88,6 +88,7 @@ pub struct Trust {
     pub(crate) since: u64,
     pub(crate) period: u64,
     pub(crate) window: u64,
+    pub(crate) timeout: u64,
     pub(crate) attempts: u8,
     pub(crate) rtt: Rtt,
 }
@@ -106,6 +107,12 @@ impl Trust {
     /// The time a pong may take, in nanoseconds.
     pub const fn window_nanos(&self) -> u64 {
         self.window
+    }
+
+    /// The silence of the fixed verdict, in nanoseconds: `timeout`, longer by what the peer slowed
+    /// us down. (`attempts` windows may fall short of it by their rounding.)
+    pub const fn timeout_nanos(&self) -> u64 {
+        self.timeout
     }
 
     /// How many windows go unanswered before the fixed verdict.

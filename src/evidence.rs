@@ -58,7 +58,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.change_life(event);
             }
             Event::Suspend => {
-                if self.state.waiting() != Waiting::Resume {
+                let ended = matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed);
+                if !ended && self.state.waiting() != Waiting::Resume {
                     self.state.wait(Waiting::Resume, self.now); // L5
                 }
             }

@@ -179,6 +179,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// The freeze is over (rule L6).
     pub(crate) fn resume(&mut self, slept: u64) {
+        if matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed) {
+            return;
+        }
         let frozen = match self.state.waiting() {
             Waiting::Resume => self.now - self.state.waiting_since,
             _ => 0,
@@ -269,6 +272,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn end_windows(&mut self) {
         for _ in 0..2 {
             let passed = self.now > self.state.waiting_since + self.config.window;
+            if passed && self.state.grant() == Grant::Used {
+                self.state.set_grant(Grant::Spent); // J6: one window, whatever is judged next.
+            }
             match self.state.waiting() {
                 Waiting::Pong if passed => self.end_window(),
                 Waiting::Caller if passed => {

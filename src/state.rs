@@ -57,8 +57,10 @@ pub(crate) enum Grant {
     None,
     /// Given; its probe has not left yet. No verdict falls.
     Wanted,
-    /// Its probe's window runs, or has run.
+    /// Its probe's window runs.
     Used,
+    /// Its probe's window has run. Later windows of this silence put nothing off.
+    Spent,
 }
 
 impl<D: Detector, L: Ledger> PeerState<D, L> {
@@ -132,7 +134,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         match self.word.get(GRANT) {
             0 => Grant::None,
             1 => Grant::Wanted,
-            _ => Grant::Used,
+            2 => Grant::Used,
+            _ => Grant::Spent,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 /// Trust ends a fixed time after the last evidence, or one that follows the round-trip time. It
 /// keeps no state of its own.
 ///
-/// * [`Deadline::fixed`]: `interval + attempts * response_window`, which is `timeout`.
+/// * [`Deadline::fixed`]: `timeout`.
 /// * [`Deadline::rtt_adaptive`]: `interval + attempts * factor * RTO`, where
 ///   `RTO = SRTT + max(1 ms, 4 * RTTVAR)` (RFC 6298 section 2, with the granularity of RFC 9002
 ///   section 6.2). Before the first sample it is the fixed one. The `floor` and the `ceiling` of
@@ -51,11 +51,13 @@ impl Detector for Deadline {
 
     #[inline]
     fn deadline(&self, (): &(), trust: &Trust) -> Timestamp {
-        let window = match trust.rtt.timeout_nanos() {
-            Some(rto) if self.factor != 0 => rto.saturating_mul(self.factor.into()),
-            _ => trust.window,
+        let silence = match trust.rtt.timeout_nanos() {
+            Some(rto) if self.factor != 0 => {
+                let windows = u64::from(self.factor) * u64::from(trust.attempts);
+                trust.period.saturating_add(rto.saturating_mul(windows))
+            }
+            _ => trust.timeout,
         };
-        let silence = trust.period.saturating_add(window.saturating_mul(trust.attempts.into()));
         Timestamp::from_nanos(trust.since.saturating_add(silence))
     }
 }
