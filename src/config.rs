@@ -98,7 +98,7 @@ pub struct Config<D = Deadline> {
     pub(crate) startup_grace: u64,
     pub(crate) drain_limit: u64,
     pub(crate) keepalive: Option<u64>,
-    pub(crate) write_stall: Option<u64>,
+    pub(crate) write_stall: u64,
     /// Half of the advertised gap: the increment of the token bucket (rule A2).
     pub(crate) accept_half_gap: Option<u64>,
 

@@ -351,11 +351,8 @@ impl<D: Copy> ConfigBuilder<D> {
             None => None,
             Some(keepalive) => Some(check!(span("keepalive", keepalive))),
         };
-        let write_stall = if self.write_reports {
-            Some(check!(optional("write_stall", self.write_stall, timeout)))
-        } else {
-            None
-        };
+        // Without effect unless writes are reported, but kept: an adapter may report them after all.
+        let write_stall = check!(optional("write_stall", self.write_stall, timeout));
         let accept_half_gap = match self.accept_gap {
             None => None,
             Some(gap) => Some(check!(span("accept_gap", gap)).div_ceil(2)),
