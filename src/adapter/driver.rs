@@ -225,9 +225,14 @@ impl<D: Detector> Driver<D> {
     }
 
     fn perform(&mut self, actions: Actions, now: Timestamp) {
+        let transition = actions.transition();
         for action in actions {
             match action {
-                Action::Notify(transition) => self.changed(transition, now),
+                Action::Notify(Transition { from, .. }) => {
+                    if let Some(report) = self.machine.report() {
+                        self.tell(Notice::Changed { from, report });
+                    }
+                }
                 Action::Report(findings) => self.tell(Notice::Found(findings)),
                 Action::RequestProbe => self.tell(Notice::ProbeWanted),
                 sending => {
@@ -237,16 +242,12 @@ impl<D: Detector> Driver<D> {
                 }
             }
         }
-    }
-
-    fn changed(&mut self, transition: Transition, now: Timestamp) {
-        let Some(report) = self.machine.report() else { return };
-        self.tell(Notice::Changed { from: transition.from, report });
-        let config = self.machine.config();
-        match transition.to {
-            Liveness::Lost if config.reopen_after == 0 => self.end(Ended::Lost(report)),
-            Liveness::Closed => {
-                self.patience = Some(now.saturating_add(config.drain_limit()));
+        match (transition.map(|transition| transition.to), self.machine.report()) {
+            (Some(Liveness::Lost), Some(report)) if self.machine.config().reopen_after == 0 => {
+                self.end(Ended::Lost(report));
+            }
+            (Some(Liveness::Closed), _) => {
+                self.patience = Some(now.saturating_add(self.machine.config().drain_limit()));
                 self.outbox.keep_goodbye();
             }
             _ => {}

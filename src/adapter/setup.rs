@@ -41,6 +41,12 @@ impl<D: Detector> Setup<D> {
         Self { config, seed: None, status: None, observer: None }
     }
 
+    /// The rules that will be in force. Their promise
+    /// ([`worst_case_detection`](Config::worst_case_detection)) counts the reported writes.
+    pub const fn config(&self) -> &Config<D> {
+        &self.config
+    }
+
     /// Decides the epoch, the first phase and the jitter, which are otherwise random. For tests
     /// and replays: two connections with one seed beat together.
     pub fn seed(self, seed: u64) -> Self {
