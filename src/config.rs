@@ -98,7 +98,7 @@ pub struct Config<D = Deadline> {
     pub(crate) startup_grace: u64,
     pub(crate) drain_limit: u64,
     pub(crate) keepalive: Option<u64>,
-    pub(crate) write_stall: u64,
+    pub(crate) write_stall: Option<u64>,
     /// Half of the advertised gap: the increment of the token bucket (rule A2).
     pub(crate) accept_half_gap: Option<u64>,
 
@@ -317,6 +317,12 @@ impl<D> Config<D> {
     /// Whether the driver reports what was written: see [`ConfigBuilder::write_reports`].
     pub const fn write_reports(&self) -> bool {
         self.write_reports
+    }
+
+    /// Whether every pong is to be written, in order: see [`ConfigBuilder::answer_each`]. The
+    /// machine answers each admitted ping; what waits to be written is the driver's.
+    pub const fn answer_each(&self) -> bool {
+        self.answer_each
     }
 
     /// The detector's policy.

@@ -352,11 +352,9 @@ fn keepalive<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>
 /// The verdict on a writer that takes nothing (rule J11).
 #[inline]
 fn write_stall<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    // Neither is ever so without write reports.
-    if state.ping_unwritten() || state.tx_owing() {
-        state.tx_at + config.write_stall + 1
-    } else {
-        NEVER
+    match config.write_stall {
+        Some(span) if state.ping_unwritten() || state.tx_owing() => state.tx_at + span + 1,
+        _ => NEVER,
     }
 }
 

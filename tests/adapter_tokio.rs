@@ -6,13 +6,16 @@
 //! In paused time everything is exact.
 #![cfg(feature = "tokio")]
 
+extern crate alloc;
+
+use alloc::sync::Arc;
 use core::future::Future;
 use core::pin::{Pin, pin};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use heartbeat_proto::adapter::tokio::{Heartbeat, UdpHeartbeat};
@@ -265,7 +268,7 @@ async fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
     let config = Config::builder().interval(ms(1000)).timeout(ms(4000)).write_stall(ms(400));
     let start = clock();
     let mut stream = Heartbeat::new(here, config.build().unwrap());
-    let error = stream.write_all(&[7; 100_000]).await.unwrap_err();
+    let error = stream.write_all(&pattern(100_000)).await.unwrap_err();
     let (report, took) = (lost(&error), clock() - start);
     assert_eq!(report.reason, Reason::WriteStalled, "{report}");
     assert!(took >= ms(400) && took < ms(450), "{took:?}");
@@ -279,7 +282,7 @@ async fn a_verdict_wakes_the_task_that_waits_for_the_other_direction() {
     let reader = tokio::spawn(async move { from.read(&mut [0; 10]).await.map(|_| ()) });
     let writer = tokio::spawn(async move {
         loop {
-            to.write_all(&[7; 65536]).await?;
+            to.write_all(&pattern(65536)).await?;
         }
     });
     let both = async { tokio::join!(reader, writer) };
@@ -372,7 +375,7 @@ async fn beside_a_strict_peer<F: Future<Output = ()>>(
     let peer = async {
         let (mut from, mut to) = split(Heartbeat::new(there, strict()));
         let reader = async {
-            let mut buf = [0; 65536];
+            let mut buf = [0; 4096];
             while from.read(&mut buf).await.unwrap() > 0 {}
         };
         let _ = timeout(Duration::from_secs(600), reader).await;

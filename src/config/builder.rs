@@ -358,8 +358,12 @@ impl<D: Copy> ConfigBuilder<D> {
                 Some(keepalive)
             }
         };
-        // Without effect unless writes are reported, but kept: an adapter may report them after all.
-        let write_stall = check!(optional("write_stall", self.write_stall, timeout));
+        let write_stall = match self.write_stall {
+            // Kept even without write reports: an adapter may report writes after all.
+            Some(write_stall) => Some(check!(span("write_stall", write_stall))),
+            None if self.write_reports => Some(timeout),
+            None => None,
+        };
         let accept_half_gap = match self.accept_gap {
             None => None,
             Some(gap) => Some(check!(span("accept_gap", gap)).div_ceil(2)),
