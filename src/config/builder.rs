@@ -358,10 +358,11 @@ impl<D: Copy> ConfigBuilder<D> {
                 Some(keepalive)
             }
         };
-        let write_stall = if self.write_reports {
-            Some(check!(optional("write_stall", self.write_stall, timeout)))
-        } else {
-            None
+        let write_stall = match self.write_stall {
+            // Kept even without write reports: an adapter may report writes after all.
+            Some(write_stall) => Some(check!(span("write_stall", write_stall))),
+            None if self.write_reports => Some(timeout),
+            None => None,
         };
         let accept_half_gap = match self.accept_gap {
             None => None,
