@@ -195,7 +195,7 @@ fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, 
         return NEVER;
     }
     match state.grant() {
-        Grant::None => limit + 1,
+        Grant::None | Grant::Spent => limit + 1,
         Grant::Wanted => NEVER,
         Grant::Used if state.waiting() == Waiting::Nothing => limit + 1,
         Grant::Used => limit.max(state.waiting_since + config.window) + 1,

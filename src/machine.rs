@@ -289,6 +289,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn end_window(&mut self) {
         let since = self.state.waiting_since;
         let newest = since == self.state.last_ping;
+        if self.state.grant() == Grant::Used {
+            self.state.set_grant(Grant::Spent); // J6: one window, not those that overlap it.
+        }
         if newest || self.state.unanswered() == 0 {
             self.state.wait(Waiting::Nothing, self.now);
         } else {

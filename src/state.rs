@@ -57,8 +57,10 @@ pub(crate) enum Grant {
     None,
     /// Given; its probe has not left yet. No verdict falls.
     Wanted,
-    /// Its probe's window runs, or has run.
+    /// Its probe's window runs.
     Used,
+    /// That window has run: nothing puts the verdict off any more in this silence.
+    Spent,
 }
 
 impl<D: Detector, L: Ledger> PeerState<D, L> {
@@ -137,7 +139,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         match self.word.get(GRANT) {
             0 => Grant::None,
             1 => Grant::Wanted,
-            _ => Grant::Used,
+            2 => Grant::Used,
+            _ => Grant::Spent,
         }
     }
 
