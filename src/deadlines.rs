@@ -133,30 +133,24 @@ impl Deadlines {
         write_stall: NEVER,
     };
 
+    /// The steady case is compiled by itself: the very same rules, but with the answers to most of
+    /// their questions known beforehand. Every call takes this way.
     #[inline]
     pub(crate) fn of<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
     where
         D: Detector,
         L: Ledger,
     {
-        if !state.liveness().is_live() || state.is_halted() {
-            return Self::unless_live(config, state);
-        }
-        let numbers = effective(config, state);
-        let (trust_ends, limit) = limits_with(config, state, &numbers);
-        Self {
-            verdict: verdict(config, state, limit),
-            suspicion: suspicion(config, state, trust_ends),
-            window: window(config, state),
-            probe: probe(config, state, &numbers, limit),
-            keepalive: keepalive(config, state),
-            write_stall: write_stall(config, state),
+        if state.is_steady() && config.is_plain() {
+            Self::of_live(config, state)
+        } else {
+            Self::of_any(config, state)
         }
     }
 
-    /// Not started, ended, draining, suspended or at the end of time.
     #[cold]
-    fn unless_live<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
+    #[inline(never)]
+    fn of_any<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
         let none = Self::NONE;
         if state.exhausted() || state.waiting() == Waiting::Resume {
             return none;
@@ -168,7 +162,22 @@ impl Deadlines {
                 Self { probe: probe(config, state, &effective(config, state), NEVER), ..none }
             }
             Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
-            _ => Self { verdict: state.plan + 1, ..none },
+            _ if state.draining() => Self { verdict: state.plan + 1, ..none },
+            _ => Self::of_live(config, state),
+        }
+    }
+
+    #[inline(always)]
+    fn of_live<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
+        let numbers = effective(config, state);
+        let (trust_ends, limit) = limits_with(config, state, &numbers);
+        Self {
+            verdict: verdict(config, state, limit),
+            suspicion: suspicion(config, state, trust_ends),
+            window: window(config, state),
+            probe: probe(config, state, &numbers, limit),
+            keepalive: keepalive(config, state),
+            write_stall: write_stall(config, state),
         }
     }
 

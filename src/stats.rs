@@ -90,6 +90,7 @@ impl Stats {
         }
     }
 
+    #[cold]
     fn count_findings(&mut self, found: Findings) {
         for (finding, counter) in [
             (Findings::MISS, &mut self.misses),

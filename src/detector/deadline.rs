@@ -51,12 +51,12 @@ impl Detector for Deadline {
 
     #[inline]
     fn deadline(&self, (): &(), trust: &Trust) -> Timestamp {
-        let silence = match trust.rtt.timeout_nanos() {
-            Some(rto) if self.factor != 0 => {
-                let windows = u64::from(self.factor) * u64::from(trust.attempts);
+        let silence = match (self.factor, trust.rtt.timeout_nanos()) {
+            (0, _) | (_, None) => trust.timeout,
+            (factor, Some(rto)) => {
+                let windows = u64::from(factor) * u64::from(trust.attempts);
                 trust.period.saturating_add(rto.saturating_mul(windows))
             }
-            _ => trust.timeout,
         };
         Timestamp::from_nanos(trust.since.saturating_add(silence))
     }
