@@ -15,6 +15,7 @@ use crate::state::{Grant, Waiting};
 use crate::time::{Timestamp, nanos};
 
 impl<D: Detector, L: Ledger> Call<'_, D, L> {
+    #[inline]
     pub(crate) fn apply_evidence(&mut self, event: Event) {
         match event {
             Event::Tick => {}
@@ -99,6 +100,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     // ----- Pongs (rules E4 to E8) -----
 
+    #[inline]
     fn pong_received(&mut self, id: PingId, stamp: Option<Timestamp>, hold: Duration, calm: bool) {
         if id.epoch() != self.state.epoch {
             return self.out.report(Findings::PONG_WRONG_EPOCH);
@@ -118,7 +120,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             newest_at: self.state.last_ping,
             newest_answered: self.state.unanswered() == 0,
             judged_at: judged.then_some(self.state.waiting_since),
-            gap: deadlines::effective(self.config, self.state).gap,
+            gap: deadlines::gap(self.config, self.state),
         };
         match self.state.ledger.answered(&query) {
             Answer::Open(sent) => self.ping_answered(id.seq(), sent, nanos(hold)),
@@ -134,6 +136,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// A pong found its ping, which was sent at `sent`.
+    #[inline]
     fn ping_answered(&mut self, seq: u32, sent: u64, hold: u64) {
         let behind = self.state.seq - seq;
         let overtaken = behind >= u32::from(self.state.unanswered());
@@ -149,7 +152,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.state.tx_at = self.now;
         }
         let judged_at = self.state.waiting_since;
-        let gap = deadlines::effective(self.config, self.state).gap;
+        let gap = deadlines::gap(self.config, self.state);
         if self.state.waiting() == Waiting::Pong && sent.saturating_add(gap) > judged_at {
             self.state.push_outcome(false);
             if behind == 0 {
@@ -159,12 +162,14 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             }
         }
         let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
-        self.state.rtt.sample(rtt);
-        self.out.rtt_micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+        let micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+        self.state.rtt.sample(micros);
+        self.out.rtt_micros = micros;
         self.hear_pong(true, seq, Some(rtt));
     }
 
     /// A pong that names no ping answers the newest one (rule E8).
+    #[inline(never)]
     fn anonymous_pong_received(&mut self) {
         let seq = self.state.seq;
         if seq == 0 {
@@ -190,6 +195,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// `exact`: it answers a ping that nothing had answered before.
+    #[inline]
     fn hear_pong(&mut self, exact: bool, seq: u32, rtt: Option<u64>) {
         if exact || self.config.life_rule != LifeRule::ExactPong {
             let sign = if exact { Sign::Pong } else { Sign::Traffic };
@@ -244,13 +250,14 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     // ----- What the peer asks for (rules A5, A6) -----
 
+    #[cold]
     fn calm_down(&mut self) {
         if self.state.calm_obeyed() || !self.state.liveness().is_live() {
             return;
         }
-        let before = deadlines::effective(self.config, self.state).interval;
+        let before = deadlines::interval(self.config, self.state);
         self.state.set_calm(self.state.calm() + 1);
-        let after = deadlines::effective(self.config, self.state).interval;
+        let after = deadlines::interval(self.config, self.state);
         if after == before {
             self.state.set_calm(self.state.calm() - 1); // At the cap already.
             return;
@@ -298,6 +305,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     // ----- Life -----
 
     /// Life was heard (rules E1 to E3, E9, E10, L2, L7).
+    #[inline]
     fn hear(
         &mut self,
         sign: Sign,
@@ -305,18 +313,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         beat: Option<(Timestamp, Option<u64>)>,
         rtt: Option<u64>,
     ) {
-        match self.state.liveness() {
-            Liveness::Idle | Liveness::Closed => return,
-            Liveness::Lost if self.config.reopen_after == 0 => {
-                // E9: told once; `good` has no other use here.
-                if self.state.good() == 0 {
-                    self.state.set_good(1);
-                    self.out.report(Findings::MISTAKE);
-                }
-                return;
-            }
-            Liveness::Lost if self.config.probes() && sign != Sign::Pong => return,
-            _ => {}
+        if !self.state.liveness().is_live() && !self.hears_when_ended(sign) {
+            return;
         }
         if self.overdue && self.config.late_policy != LatePolicy::Strict {
             self.out.report(Findings::LATE_EVIDENCE);
@@ -327,9 +325,29 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         self.state.set_misses(0);
         self.state.set_grant(Grant::None);
         self.state.set_heard_traffic(sign != Sign::Pong);
-        self.recover(sign);
+        if !matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect) {
+            self.recover(sign);
+        }
     }
 
+    /// Whether life counts before the start or after the end.
+    #[cold]
+    fn hears_when_ended(&mut self, sign: Sign) -> bool {
+        if self.state.liveness() != Liveness::Lost {
+            return false;
+        }
+        if self.config.reopen_after != 0 {
+            return sign == Sign::Pong || !self.config.probes(); // L7
+        }
+        // E9: told once; `good` has no other use here.
+        if self.state.good() == 0 {
+            self.state.set_good(1);
+            self.out.report(Findings::MISTAKE);
+        }
+        false
+    }
+
+    #[cold]
     fn recover(&mut self, sign: Sign) {
         let liveness = self.state.liveness();
         match liveness {
@@ -354,6 +372,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// Tells the detector.
+    #[inline]
     pub(crate) fn learn(
         &mut self,
         sign: Sign,
@@ -361,7 +380,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         beat: Option<(Timestamp, Option<u64>)>,
         rtt: Option<u64>,
     ) {
-        let interval = deadlines::effective(self.config, self.state).interval;
+        let interval = deadlines::interval(self.config, self.state);
         let evidence = Evidence {
             sign,
             at: Timestamp::from_nanos(self.now),

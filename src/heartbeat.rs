@@ -197,14 +197,13 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
 
     /// The interval between pings in force: the configured one, slowed as the peer asked.
     pub fn effective_interval(&self) -> Duration {
-        Duration::from_nanos(deadlines::effective(&self.config, &self.state).interval)
+        Duration::from_nanos(deadlines::interval(&self.config, &self.state))
     }
 
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the detector's
     /// deadline, more beyond.
     pub fn suspicion(&self, now: Timestamp) -> f64 {
-        let period = deadlines::effective(&self.config, &self.state).interval;
-        let trust = deadlines::trust(&self.config, &self.state, period);
+        let trust = deadlines::trust(&self.config, &self.state);
         self.config.detector.suspicion(&self.state.detector, &trust, now)
     }
 

@@ -72,7 +72,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             return call.out;
         }
         if call.state.liveness().is_live() && !call.state.draining() {
-            let interval = deadlines::effective(config, call.state).interval;
+            let interval = deadlines::interval(config, call.state);
             call.state.plan = call.state.plan.min(call.state.last_ping + interval).max(now);
             call.grant_if_near();
         }
@@ -158,7 +158,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         let mut deadlines = Deadlines::of(self.config, self.state);
         if self.has_to_judge(&deadlines) {
             self.judge();
-            deadlines = Deadlines::of(self.config, self.state);
+            deadlines = Deadlines::of_any(self.config, self.state);
         }
         if self.now >= deadlines.probe {
             self.plan_probe();
@@ -166,7 +166,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
         if self.now >= deadlines.keepalive && !self.out.sends_life() {
             self.send_beacon(); // P12
-            deadlines = Deadlines::of(self.config, self.state);
+            deadlines = Deadlines::of_any(self.config, self.state);
         }
         deadlines.first()
     }
@@ -196,7 +196,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
                 self.shift(lateness.min(nanos(most))); // J7
             }
         }
-        self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
+        self.overdue = self.now >= Deadlines::of_any(self.config, self.state).verdict;
         if self.overdue && self.config.late_policy == LatePolicy::Strict {
             self.judge(); // E10: the verdict falls before the evidence.
         }
@@ -223,7 +223,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn shift(&mut self, by: u64) {
         self.state.shift(by, self.now);
         if !self.state.draining() {
-            let interval = deadlines::effective(self.config, self.state).interval;
+            let interval = deadlines::interval(self.config, self.state);
             self.state.plan = self.state.plan.min(self.now + interval);
         }
     }
@@ -246,7 +246,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         if self.state.waiting() == Waiting::Resume {
             return;
         }
-        let deadlines = Deadlines::of(self.config, self.state);
+        let deadlines = Deadlines::of_any(self.config, self.state);
         match self.state.liveness() {
             Liveness::Lost => self.end_windows(),
             Liveness::Idle if self.now >= deadlines.verdict => self.lose(Reason::StartupTimeout),
@@ -265,7 +265,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         if self.late && !self.out.heard && self.config.late_policy == LatePolicy::Reprobe {
             self.grant_if_near(); // J6
         }
-        let deadlines = Deadlines::of(self.config, self.state);
+        let deadlines = Deadlines::of_any(self.config, self.state);
         if self.now >= deadlines.verdict {
             if self.may_wait_for_window() {
                 self.state.set_grant(Grant::Used);
@@ -465,13 +465,14 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     // ----- 4. Is a ping due? -----
 
+    #[inline]
     fn plan_probe(&mut self) {
         let reopening = self.state.liveness() == Liveness::Lost;
         let next_gap = self.next_gap();
-        if self.now >= self.state.plan {
+        if self.now >= self.state.plan && self.state.heard_traffic() {
             if let Some(moved) = deadlines::excused(self.config, self.state, next_gap, self.now) {
                 self.state.plan = moved; // P5
-                if self.now < Deadlines::of(self.config, self.state).probe {
+                if self.now < Deadlines::of_any(self.config, self.state).probe {
                     return;
                 }
             }
@@ -488,36 +489,39 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.request_probe();
         }
         if reopening {
-            let gap = deadlines::effective(self.config, self.state).gap;
+            let gap = deadlines::gap(self.config, self.state);
             self.state.plan = self.now + self.config.down_interval.max(gap); // P13
         }
     }
 
     /// The slot after the one that is used now (rules P2, P3).
+    #[inline]
     fn advance_plan(&mut self, next_gap: u64) {
         let now = self.now;
-        let numbers = deadlines::effective(self.config, self.state);
+        let earliest = now + deadlines::gap(self.config, self.state);
         if self.state.plan > now {
-            if self.state.plan < now + numbers.gap {
+            if self.state.plan < earliest {
                 self.state.plan = now + next_gap; // P3
             }
             return;
         }
+        let interval = deadlines::interval(self.config, self.state);
         let mut plan = self.state.plan.saturating_add(next_gap);
-        if plan < now + numbers.gap {
-            let missing = now + numbers.gap - plan;
-            plan += missing.div_ceil(numbers.interval) * numbers.interval;
+        if plan < earliest {
+            plan += (earliest - plan).div_ceil(interval) * interval;
         }
-        self.state.plan = plan.min(now + numbers.interval);
+        self.state.plan = plan.min(now + interval);
     }
 
     /// The jittered interval to the slot after next: shorter by up to `jitter` (rule P2).
+    #[inline]
     pub(crate) fn next_gap(&self) -> u64 {
-        let interval = deadlines::effective(self.config, self.state).interval;
+        let interval = deadlines::interval(self.config, self.state);
         let spread = interval / 100 * u64::from(self.config.jitter_percent);
         interval - jitter::share(spread, self.state.epoch, self.state.seq)
     }
 
+    #[inline]
     fn send_ping(&mut self) {
         let (now, seq) = (self.now, self.next_seq());
         self.state.ledger.emitted(seq, now);
@@ -572,7 +576,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// The connection is usable from now on (rules L2, L8, P2, J1).
     pub(crate) fn begin(&mut self, liveness: Liveness) {
-        let (now, interval) = (self.now, deadlines::effective(self.config, self.state).interval);
+        let (now, interval) = (self.now, deadlines::interval(self.config, self.state));
         let first = match self.config.first_ping {
             FirstPing::Phase => interval - jitter::share(interval, self.state.epoch, 0),
             FirstPing::AfterInterval => interval,

@@ -47,6 +47,7 @@ impl Deadline {
 impl Detector for Deadline {
     type State = ();
 
+    #[inline]
     fn learn(&self, (): &mut (), _: &Evidence) {}
 
     #[inline]
