@@ -1,6 +1,8 @@
 //! What an event says: the second part of a step. Which inputs are life, which pong answers which
 //! ping, and how the peer's own pings are answered and policed.
 
+#![expect(clippy::inline_always, reason = "pongs are the most frequent input by far")]
+
 use core::time::Duration;
 
 use crate::config::{LatePolicy, LifeRule, Mode};
@@ -15,13 +17,21 @@ use crate::state::{Grant, Waiting};
 use crate::time::{Timestamp, nanos};
 
 impl<D: Detector, L: Ledger> Call<'_, D, L> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn apply_evidence(&mut self, event: Event) {
         match event {
             Event::Tick => {}
             Event::PongReceived { id, stamp, hold, calm } => {
                 self.pong_received(id, stamp, hold, calm);
             }
+            _ => self.apply_other(event),
+        }
+    }
+
+    #[inline(never)]
+    fn apply_other(&mut self, event: Event) {
+        match event {
+            Event::Tick | Event::PongReceived { .. } => {} // Above.
             Event::AnonymousPongReceived => self.anonymous_pong_received(),
             Event::PingReceived { id, stamp } => self.ping_received(id, stamp),
             Event::BeaconReceived { stamp, period } => {
@@ -100,7 +110,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     // ----- Pongs (rules E4 to E8) -----
 
-    #[inline]
+    #[inline(always)]
     fn pong_received(&mut self, id: PingId, stamp: Option<Timestamp>, hold: Duration, calm: bool) {
         if id.epoch() != self.state.epoch {
             return self.out.report(Findings::PONG_WRONG_EPOCH);
@@ -136,7 +146,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// A pong found its ping, which was sent at `sent`.
-    #[inline]
+    #[inline(always)]
     fn ping_answered(&mut self, seq: u32, sent: u64, hold: u64) {
         let behind = self.state.seq - seq;
         let overtaken = behind >= u32::from(self.state.unanswered());
@@ -162,7 +172,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             }
         }
         let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
-        let micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+        let micros = (rtt.saturating_add(999) / 1000).min(u32::MAX.into()) as u32;
         self.state.rtt.sample(micros);
         self.out.rtt_micros = micros;
         self.hear_pong(true, seq, Some(rtt));
@@ -195,7 +205,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// `exact`: it answers a ping that nothing had answered before.
-    #[inline]
+    #[inline(always)]
     fn hear_pong(&mut self, exact: bool, seq: u32, rtt: Option<u64>) {
         if exact || self.config.life_rule != LifeRule::ExactPong {
             let sign = if exact { Sign::Pong } else { Sign::Traffic };
@@ -305,7 +315,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     // ----- Life -----
 
     /// Life was heard (rules E1 to E3, E9, E10, L2, L7).
-    #[inline]
+    #[inline(always)]
     fn hear(
         &mut self,
         sign: Sign,

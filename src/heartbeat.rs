@@ -259,9 +259,11 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
             self.last_rtt = actions.rtt_micros;
             self.rtts.record_nanos(u64::from(self.last_rtt) * 1000);
         }
-        self.stats.count_actions(actions);
-        if let Some(transition) = actions.transition() {
-            self.report = Some(self.explain(transition, before));
+        if !actions.is_empty() {
+            self.stats.count_actions(actions);
+            if let Some(transition) = actions.transition() {
+                self.report = Some(self.explain(transition, before));
+            }
         }
         if actions.heard {
             self.proof = Some(self.now);

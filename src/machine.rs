@@ -25,6 +25,8 @@
 //! What is due, and when, is decided in `deadlines.rs`; nothing here computes a deadline. The rule
 //! ids in comments are those of `docs/SPEC.md`.
 
+#![expect(clippy::inline_always, reason = "a step must be compiled into its shell")]
+
 use crate::action::Actions;
 use crate::config::{Config, FirstPing, LatePolicy, MAX_SPAN_NANOS, Mode, PingSchedule, Verdict};
 use crate::deadlines::{self, DeadlineReason, Deadlines, NEVER};
@@ -76,8 +78,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             call.state.plan = call.state.plan.min(call.state.last_ping + interval).max(now);
             call.grant_if_near();
         }
-        call.judge();
-        call.settle();
+        call.judge_and_act();
         call.out
     }
 
@@ -98,7 +99,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
 
 /// The transition function, over configuration and state, for every shell. `due` is the wake-up of
 /// `state`, before and after the step; shells know it already.
-#[inline]
+#[inline(always)]
 pub(crate) fn step<D, L>(
     config: &Config<D>,
     state: &mut PeerState<D, L>,
@@ -153,27 +154,39 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// Does what is due after the evidence (parts 3 to 5), and returns the next wake-up.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self) -> u64 {
-        let mut deadlines = Deadlines::of(self.config, self.state);
+        let deadlines = Deadlines::of(self.config, self.state);
         if self.has_to_judge(&deadlines) {
-            self.judge();
-            deadlines = Deadlines::of_any(self.config, self.state);
+            self.judge_and_act()
+        } else if self.now >= deadlines.probe || self.now >= deadlines.keepalive {
+            self.act(deadlines.probe, deadlines.keepalive)
+        } else {
+            deadlines.first()
         }
-        if self.now >= deadlines.probe {
+    }
+
+    #[cold]
+    fn judge_and_act(&mut self) -> u64 {
+        self.judge();
+        let deadlines = Deadlines::of_any(self.config, self.state);
+        self.act(deadlines.probe, deadlines.keepalive)
+    }
+
+    /// Sends what is due. (Only something sent moves the deadline of the keepalive.)
+    fn act(&mut self, probe: u64, keepalive: u64) -> u64 {
+        if self.now >= probe {
             self.plan_probe();
-            deadlines = Deadlines::of(self.config, self.state);
         }
-        if self.now >= deadlines.keepalive && !self.out.sends_life() {
+        if self.now >= keepalive && !self.out.sends_life() {
             self.send_beacon(); // P12
-            deadlines = Deadlines::of_any(self.config, self.state);
         }
-        deadlines.first()
+        Deadlines::of(self.config, self.state).first()
     }
 
     // ----- 1. Was the machine frozen, or the caller late? -----
 
-    #[inline]
+    #[inline(always)]
     fn wake(&mut self, event: Event, due: u64) {
         if self.state.waiting() == Waiting::Resume {
             if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
@@ -541,6 +554,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.out.ping(PingId::new(self.state.epoch, seq), now);
     }
 
+    #[cold]
     fn send_beacon(&mut self) {
         let seq = self.next_seq();
         if self.config.mode == Mode::Beacon {
@@ -552,6 +566,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// Asks the caller to probe (rule P10).
+    #[cold]
     fn request_probe(&mut self) {
         if self.state.waiting() == Waiting::Nothing || self.state.grant() == Grant::Wanted {
             self.state.wait(Waiting::Caller, self.now);

@@ -52,12 +52,15 @@ impl Detector for Deadline {
 
     #[inline]
     fn deadline(&self, (): &(), trust: &Trust) -> Timestamp {
-        let silence = match (self.factor, trust.rtt.timeout_nanos()) {
-            (0, _) | (_, None) => trust.timeout,
-            (factor, Some(rto)) => {
-                let windows = u64::from(factor) * u64::from(trust.attempts);
+        if self.factor == 0 {
+            return Timestamp::from_nanos(trust.since.saturating_add(trust.timeout));
+        }
+        let silence = match trust.rtt.timeout_nanos() {
+            Some(rto) => {
+                let windows = u64::from(self.factor) * u64::from(trust.attempts);
                 trust.period.saturating_add(rto.saturating_mul(windows))
             }
+            None => trust.timeout,
         };
         Timestamp::from_nanos(trust.since.saturating_add(silence))
     }
