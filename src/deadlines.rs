@@ -100,7 +100,7 @@ where
     D: Detector,
     L: Ledger,
 {
-    let deadlines = Deadlines::of(config, state);
+    let deadlines = Deadlines::of_mostly_steady(config, state);
     let first = deadlines.first();
     let reason = [
         (deadlines.verdict, DeadlineReason::Verdict),
@@ -135,28 +135,8 @@ impl Deadlines {
         write_stall: NEVER,
     };
 
-    /// The steady case is compiled by itself: the very same rules, but with the answers to most of
-    /// their questions known beforehand.
-    #[inline(always)]
-    pub(crate) fn of<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
-    where
-        D: Detector,
-        L: Ledger,
-    {
-        if state.is_steady() && config.is_plain() {
-            Self::of_live(config, state)
-        } else {
-            Self::of_any(config, state)
-        }
-    }
-
-    /// For calls off the beaten path: the same, not compiled for speed.
-    #[cold]
     #[inline(never)]
-    pub(crate) fn of_any<D: Detector, L: Ledger>(
-        config: &Config<D>,
-        state: &PeerState<D, L>,
-    ) -> Self {
+    pub(crate) fn of<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
         let none = Self::NONE;
         if state.exhausted() || state.waiting() == Waiting::Resume {
             return none;
@@ -171,8 +151,28 @@ impl Deadlines {
         }
     }
 
+    /// The same, but the steady case is compiled by itself: with the answers to most questions of
+    /// [`of_live`](Self::of_live) known beforehand, a third of it is left.
     #[inline(always)]
-    fn of_live<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
+    pub(crate) fn of_mostly_steady<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
+    where
+        D: Detector,
+        L: Ledger,
+    {
+        if config.is_plain() && state.is_steady() {
+            Self::of_live(config, state)
+        } else {
+            Self::of(config, state)
+        }
+    }
+
+    /// Started, not ended, not draining, not suspended.
+    #[inline(always)]
+    pub(crate) fn of_live<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
+    where
+        D: Detector,
+        L: Ledger,
+    {
         let (trust_ends, limit) = limits(config, state);
         Self {
             verdict: verdict(config, state, limit),

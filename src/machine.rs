@@ -54,7 +54,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// Never panics, never allocates, and takes constant time.
     #[inline]
     pub fn handle(&mut self, config: &Config<D>, event: Event, now: Timestamp) -> Actions {
-        let mut due = Deadlines::of(config, self).first();
+        let mut due = Deadlines::of_mostly_steady(config, self).first();
         step(config, self, event, now.as_nanos(), &mut due)
     }
 
@@ -156,24 +156,28 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// Does what is due after the evidence (parts 3 to 5), and returns the next wake-up.
     #[inline(always)]
     fn settle(&mut self) -> u64 {
-        let deadlines = Deadlines::of(self.config, self.state);
-        if self.has_to_judge(&deadlines) {
-            self.judge_and_act()
-        } else if self.now >= deadlines.probe || self.now >= deadlines.keepalive {
-            self.act(deadlines.probe, deadlines.keepalive)
-        } else {
-            deadlines.first()
+        // With a steady state and no news there is nothing to judge before a deadline has come.
+        if self.config.is_plain() && self.state.is_steady() && !self.out.has_news() {
+            let deadlines = Deadlines::of_live(self.config, self.state);
+            if self.now < deadlines.first() {
+                return deadlines.first();
+            }
+            if self.now < deadlines.judgement() {
+                return self.act(deadlines.probe, deadlines.keepalive);
+            }
         }
+        self.judge_and_act()
     }
 
     #[cold]
     fn judge_and_act(&mut self) -> u64 {
         self.judge();
-        let deadlines = Deadlines::of_any(self.config, self.state);
+        let deadlines = Deadlines::of(self.config, self.state);
         self.act(deadlines.probe, deadlines.keepalive)
     }
 
     /// Sends what is due. (Only something sent moves the deadline of the keepalive.)
+    #[inline(always)]
     fn act(&mut self, probe: u64, keepalive: u64) -> u64 {
         if self.now >= probe {
             self.plan_probe();
@@ -181,7 +185,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         if self.now >= keepalive && !self.out.sends_life() {
             self.send_beacon(); // P12
         }
-        Deadlines::of(self.config, self.state).first()
+        Deadlines::of_mostly_steady(self.config, self.state).first()
     }
 
     // ----- 1. Was the machine frozen, or the caller late? -----
@@ -209,7 +213,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
                 self.shift(lateness.min(nanos(most))); // J7
             }
         }
-        self.overdue = self.now >= Deadlines::of_any(self.config, self.state).verdict;
+        self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
         if self.overdue && self.config.late_policy == LatePolicy::Strict {
             self.judge(); // E10: the verdict falls before the evidence.
         }
@@ -243,23 +247,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     // ----- 3. Misses, suspicion, verdicts -----
 
-    /// Whether [`judge`](Self::judge) can change anything. A limit has passed, or something asks
-    /// for a new look: any news of this call (a late caller, a resume), a granted window, a
-    /// suspicion (the signs may be good again), or a loss (whose windows wake nobody).
-    #[inline]
-    fn has_to_judge(&self, deadlines: &Deadlines) -> bool {
-        self.now >= deadlines.judgement()
-            || self.out.has_news()
-            || self.state.grant() == Grant::Used
-            || matches!(self.state.liveness(), Liveness::Suspect | Liveness::Lost)
-    }
-
     #[cold]
     fn judge(&mut self) {
         if self.state.waiting() == Waiting::Resume {
             return;
         }
-        let deadlines = Deadlines::of_any(self.config, self.state);
+        let deadlines = Deadlines::of(self.config, self.state);
         match self.state.liveness() {
             Liveness::Lost => self.end_windows(),
             Liveness::Idle if self.now >= deadlines.verdict => self.lose(Reason::StartupTimeout),
@@ -278,7 +271,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         if self.late && !self.out.heard && self.config.late_policy == LatePolicy::Reprobe {
             self.grant_if_near(); // J6
         }
-        let deadlines = Deadlines::of_any(self.config, self.state);
+        let deadlines = Deadlines::of(self.config, self.state);
         if self.now >= deadlines.verdict {
             if self.may_wait_for_window() {
                 self.state.set_grant(Grant::Used);
@@ -478,14 +471,14 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     // ----- 4. Is a ping due? -----
 
-    #[inline]
+    #[inline(always)]
     fn plan_probe(&mut self) {
         let reopening = self.state.liveness() == Liveness::Lost;
         let next_gap = self.next_gap();
         if self.now >= self.state.plan && self.state.heard_traffic() {
             if let Some(moved) = deadlines::excused(self.config, self.state, next_gap, self.now) {
                 self.state.plan = moved; // P5
-                if self.now < Deadlines::of_any(self.config, self.state).probe {
+                if self.now < Deadlines::of(self.config, self.state).probe {
                     return;
                 }
             }
@@ -508,7 +501,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// The slot after the one that is used now (rules P2, P3).
-    #[inline]
+    #[inline(always)]
     fn advance_plan(&mut self, next_gap: u64) {
         let now = self.now;
         let earliest = now + deadlines::gap(self.config, self.state);
@@ -527,14 +520,14 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// The jittered interval to the slot after next: shorter by up to `jitter` (rule P2).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_gap(&self) -> u64 {
         let interval = deadlines::interval(self.config, self.state);
         let spread = interval / 100 * u64::from(self.config.jitter_percent);
         interval - jitter::share(spread, self.state.epoch, self.state.seq)
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_ping(&mut self) {
         let (now, seq) = (self.now, self.next_seq());
         self.state.ledger.emitted(seq, now);

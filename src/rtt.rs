@@ -50,7 +50,8 @@ impl Rtt {
     }
 
     /// Takes one sample of at least 1 microsecond.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every pong")]
     pub(crate) const fn sample(&mut self, micros: u32) {
         let sample = if micros > MAX_SAMPLE { MAX_SAMPLE } else { micros };
         if self.smoothed == 0 {

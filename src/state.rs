@@ -181,11 +181,14 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.0 & (CALM.mask() | PEER_GAP.mask()) != 0
     }
 
-    /// Alive and nothing special: no miss, no grant, nothing unwritten or wanted, not draining, not
-    /// suspended, not slowed. One look at the word answers it.
+    /// Alive and nothing special: no miss, no grant, nothing unwritten or wanted of the caller, not
+    /// draining, not suspended, not slowed. One look at the word answers it.
     #[inline]
     pub(crate) const fn is_steady(&self) -> bool {
+        /// Waiting for the caller or the resume, not for nothing or a pong.
+        const ODD_WAIT: u64 = (Waiting::Caller as u64) << WAITING.shift;
         const SPECIAL: u64 = PHASE.mask()
+            | ODD_WAIT
             | GRANT.mask()
             | PING_UNWRITTEN.mask()
             | TX_OWING.mask()
@@ -195,9 +198,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             | PEER_GAP.mask()
             | MISSES.mask()
             | CALM.mask();
-        const RESUME: u64 = (Waiting::Resume as u64) << WAITING.shift;
         self.word.0 & SPECIAL == Liveness::Alive.index() << PHASE.shift
-            && self.word.0 & RESUME != RESUME
     }
 
     /// Time stood still for `by` nanoseconds: every stamp moves on, none into the future.
@@ -321,6 +322,7 @@ const CALM: Field = Field::after(UNANSWERED, 4);
 const STRIKES: Field = Field::after(CALM, 4);
 const GOOD: Field = Field::after(STRIKES, 4);
 const _: () = assert!(GOOD.shift + GOOD.width == u64::BITS);
+const _: () = assert!(Waiting::Resume as u64 & Waiting::Caller as u64 != 0);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Word(u64);
