@@ -130,7 +130,8 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         let now = given.max(self.now);
         let before = self.before_step();
         self.stats.count_event(&event);
-        let mut actions = step(&self.config, &mut self.state, event, now, &mut self.due);
+        let mut actions = Actions::default();
+        step(&self.config, &mut self.state, event, now, &mut self.due, &mut actions);
         if given < self.now {
             actions.report(Findings::CLOCK_REGRESSION);
         }

@@ -55,7 +55,9 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     #[inline]
     pub fn handle(&mut self, config: &Config<D>, event: Event, now: Timestamp) -> Actions {
         let mut due = Deadlines::of_mostly_steady(config, self).first();
-        step(config, self, event, now.as_nanos(), &mut due)
+        let mut out = Actions::default();
+        step(config, self, event, now.as_nanos(), &mut due, &mut out);
+        out
     }
 
     /// When to call [`handle`](Self::handle) with [`Event::Tick`] at the latest, and why.
@@ -68,10 +70,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// the new bound.
     pub fn reconfigure(&mut self, config: &Config<D>, now: Timestamp) -> Actions {
         let now = now.as_nanos();
-        let mut call = Call::new(config, self, now);
+        let mut out = Actions::default();
+        let mut call = Call::new(config, self, now, &mut out);
         if now > END_OF_TIME {
             call.exhaust_clock();
-            return call.out;
+            return out;
         }
         if call.state.liveness().is_live() && !call.state.draining() {
             let interval = deadlines::interval(config, call.state);
@@ -79,7 +82,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             call.grant_if_near();
         }
         call.judge_and_act();
-        call.out
+        out
     }
 
     /// The state for the next connection to the same peer (rule L8).
@@ -91,14 +94,15 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         next.set_calm(self.calm());
         next.set_peer_gap(self.peer_gap());
         next.set_good(config.reopen_after.saturating_sub(1));
-        let mut call = Call::new(config, &mut next, now);
+        let mut out = Actions::default();
+        let mut call = Call::new(config, &mut next, now, &mut out);
         call.begin(Liveness::Recovering);
         next
     }
 }
 
 /// The transition function, over configuration and state, for every shell. `due` is the wake-up of
-/// `state`, before and after the step; shells know it already.
+/// `state`, before and after the step; shells know it already. `out` comes empty.
 #[inline(always)]
 pub(crate) fn step<D, L>(
     config: &Config<D>,
@@ -106,25 +110,24 @@ pub(crate) fn step<D, L>(
     event: Event,
     now: u64,
     due: &mut u64,
-) -> Actions
-where
+    out: &mut Actions,
+) where
     D: Detector,
     L: Ledger,
 {
     // T7. (Where nothing is due at all, a tick may still be the resume of a suspended machine.)
     if matches!(event, Event::Tick) && now < *due && *due != NEVER {
-        return Actions::default();
+        return;
     }
-    let mut call = Call::new(config, state, now);
+    let mut call = Call::new(config, state, now, out);
     if now > END_OF_TIME {
         call.exhaust_clock();
         *due = NEVER;
-        return call.out;
+        return;
     }
     call.wake(event, *due);
     call.apply_evidence(event);
     *due = call.settle();
-    call.out
 }
 
 /// One call of the transition function.
@@ -136,12 +139,17 @@ pub(crate) struct Call<'a, D: Detector, L: Ledger> {
     pub(crate) late: bool,
     /// The limit of silence was already passed when the call began.
     pub(crate) overdue: bool,
-    pub(crate) out: Actions,
+    pub(crate) out: &'a mut Actions,
 }
 
 impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
-    fn new(config: &'a Config<D>, state: &'a mut PeerState<D, L>, now: u64) -> Self {
-        let out = Actions::default();
+    #[inline(always)]
+    fn new(
+        config: &'a Config<D>,
+        state: &'a mut PeerState<D, L>,
+        now: u64,
+        out: &'a mut Actions,
+    ) -> Self {
         Self { config, state, now, late: false, overdue: false, out }
     }
 
