@@ -12,7 +12,7 @@ use crate::config::{Config, Mode, PingSchedule, Probing};
 use crate::detector::{Detector, Trust};
 use crate::ledger::Ledger;
 use crate::liveness::Liveness;
-use crate::state::{Grant, PeerState, Waiting};
+use crate::state::{PeerState, Reprobe, Waiting};
 
 /// Not due. No real deadline can reach it: stamps end four `MAX_SPAN` before (rule T6).
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -50,10 +50,15 @@ impl fmt::Display for DeadlineReason {
 
 // ----- The numbers in force: the configuration, slowed as the peer asked (rule C4) -----
 
+#[inline(always)]
+fn is_slowed<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> bool {
+    state.is_slowed() && config.sends_on_plan()
+}
+
 /// The interval between pings.
 #[inline(always)]
 pub(crate) fn interval<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    if state.is_slowed() { slowed_interval(config, state) } else { config.interval }
+    if is_slowed(config, state) { slowed_interval(config, state) } else { config.interval }
 }
 
 #[cold]
@@ -67,10 +72,9 @@ fn slowed_interval<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState
 /// The smallest gap between two pings.
 #[inline(always)]
 pub(crate) fn gap<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    if !state.is_slowed() {
-        return config.min_gap;
-    }
-    config.min_gap.max(state.peer_gap().min(config.interval_limit()))
+    let slowed = is_slowed(config, state);
+    let peer_gap = if slowed { state.peer_gap().min(config.interval_limit()) } else { 0 };
+    config.min_gap.max(peer_gap)
 }
 
 /// The gap between pings while signs are bad.
@@ -82,7 +86,7 @@ fn suspect_interval<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerStat
 /// The shortest silence that convicts.
 #[inline(always)]
 fn floor<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    if state.is_slowed() && config.probes() {
+    if is_slowed(config, state) && config.probes() {
         config.floor.max(interval(config, state) + config.window)
     } else {
         config.floor
@@ -143,8 +147,11 @@ impl Deadlines {
         }
         match state.liveness() {
             Liveness::Closed => none,
-            Liveness::Lost if config.reopen_after == 0 || state.draining() => none, // P13
-            Liveness::Lost => Self { probe: probe(config, state, NEVER), ..none },
+            Liveness::Lost if !state.may_reopen(config) => none, // P13
+            Liveness::Lost => {
+                let probe = probe(config, state, NEVER);
+                Self { probe, window: window(config, state), ..none }
+            }
             Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
             _ if state.draining() => Self { verdict: state.plan + 1, ..none },
             _ => Self::of_live(config, state),
@@ -230,11 +237,10 @@ fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, 
     if !config.judges() {
         return NEVER;
     }
-    match state.grant() {
-        Grant::Wanted => NEVER,
-        Grant::None | Grant::Spent => limit + 1,
-        Grant::Used if state.waiting() == Waiting::Nothing => limit + 1,
-        Grant::Used => limit.max(state.waiting_since + config.window) + 1,
+    match state.reprobe() {
+        Reprobe::Wanted => NEVER,
+        Reprobe::None | Reprobe::Spent => limit + 1,
+        Reprobe::Running => limit.max(state.waiting_since + config.window) + 1,
     }
 }
 
@@ -268,7 +274,9 @@ where
 #[inline(always)]
 fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     match state.waiting() {
-        Waiting::Pong | Waiting::Caller => state.waiting_since + config.window + 1,
+        Waiting::Pong | Waiting::Caller | Waiting::Window => {
+            state.waiting_since + config.window + 1
+        }
         Waiting::Nothing | Waiting::Resume => NEVER,
     }
 }
@@ -276,12 +284,12 @@ fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -
 /// The next ping, beacon or request (section 4), given the limit of silence.
 #[inline(always)]
 fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, limit: u64) -> u64 {
-    if !config.probes() && config.mode != Mode::Beacon {
+    if !config.sends_on_plan() {
         return NEVER;
     }
     let mut due = state.plan;
     if !state.ping_unwritten() {
-        if state.probe_wanted() || state.grant() == Grant::Wanted {
+        if state.probe_wanted() || state.reprobe() == Reprobe::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
             due = due.min(fast_probe(config, state, limit));
@@ -292,7 +300,7 @@ fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, li
     }
     let asks_caller = config.schedule == PingSchedule::External && !state.probe_wanted();
     match state.waiting() {
-        _ if state.grant() == Grant::Wanted => due,
+        _ if state.reprobe() == Reprobe::Wanted => due,
         Waiting::Caller if asks_caller => NEVER,
         // One ping outstanding at a time where pongs cannot be told apart (rule P9), and one
         // request at a time to a caller who probes (rule P10).
@@ -361,7 +369,7 @@ where
         && config.schedule == PingSchedule::Own
         && config.mode != Mode::Beacon
         && !state.probe_wanted()
-        && state.grant() != Grant::Wanted;
+        && state.reprobe() != Reprobe::Wanted;
     let moved = state.ev.saturating_add(gap_to_next);
     let verify_at =
         state.last_ping.saturating_add(interval(config, state) * config.verify_every as u64);
