@@ -319,6 +319,12 @@ impl<D> Config<D> {
         self.write_reports
     }
 
+    /// Whether every pong is to be written, in order: see [`ConfigBuilder::answer_each`]. The
+    /// machine answers each admitted ping; what waits to be written is the driver's.
+    pub const fn answer_each(&self) -> bool {
+        self.answer_each
+    }
+
     /// The detector's policy.
     pub const fn detector(&self) -> &D {
         &self.detector

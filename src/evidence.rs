@@ -180,7 +180,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let micros = (rtt.saturating_add(999) / 1000).min(u32::MAX.into()) as u32;
         self.state.rtt.sample(micros);
         self.out.rtt_micros = micros;
-        self.out.answered = Some(sent);
+        self.out.answered = sent;
         self.hear_pong(true, seq, Some(rtt));
     }
 

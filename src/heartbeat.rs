@@ -259,15 +259,13 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         if actions.rtt_micros != 0 {
             self.last_rtt = actions.rtt_micros;
             self.rtts.record_nanos(u64::from(self.last_rtt) * 1000);
+            self.proof = self.proof.max(Some(actions.answered));
         }
         if !actions.is_empty() {
             self.stats.count_actions(actions);
             if let Some(transition) = actions.transition() {
                 self.report = Some(self.explain(transition, before));
             }
-        }
-        if actions.answered.is_some() {
-            self.proof = self.proof.max(actions.answered);
         }
         if actions.heard {
             if !self.config.probes() {

@@ -405,7 +405,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
     }
 
-    fn probes_are_lost(&self) -> bool {
+    pub(crate) fn probes_are_lost(&self) -> bool {
         let (k, n) = (self.config.loss_k, self.config.loss_n);
         n != 0 && self.state.losses(n) >= u32::from(k)
     }
@@ -578,8 +578,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     #[inline(always)]
     pub(crate) fn next_gap(&self) -> u64 {
         let interval = deadlines::interval(self.config, self.state);
-        let spread = interval / 100 * u64::from(self.config.jitter_percent);
-        interval - jitter::share(spread, self.state.epoch, self.state.seq)
+        interval - jitter::share(self.spread(interval), self.state.epoch, self.state.seq)
+    }
+
+    /// By how much the jitter may shorten an interval.
+    fn spread(&self, interval: u64) -> u64 {
+        interval / 100 * u64::from(self.config.jitter_percent)
     }
 
     #[inline(always)]
@@ -642,8 +646,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// The connection is usable from now on (rules L2, L8, P2, J1).
     pub(crate) fn begin(&mut self, liveness: Liveness) {
         let (now, interval) = (self.now, deadlines::interval(self.config, self.state));
+        let shortest = interval - self.spread(interval);
         let first = match self.config.first_ping {
-            FirstPing::Phase => interval - jitter::share(interval, self.state.epoch, 0),
+            // Within the shortest interval, so that nobody's second ping falls among others' first;
+            // and by a draw of its own (sequence numbers get there last).
+            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, u32::MAX),
             FirstPing::AfterInterval => interval,
             FirstPing::Immediate => 0,
         };

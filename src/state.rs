@@ -194,8 +194,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.0 & (CALM.mask() | PEER_GAP.mask()) != 0
     }
 
-    /// Alive and nothing special: no miss, no re-probe, nothing unwritten or wanted of the caller,
-    /// not draining, not suspended, not slowed. One look at the word answers it.
+    /// Alive and nothing special: no miss, none among the last pings either, no re-probe, nothing
+    /// unwritten or wanted of the caller, not draining, not suspended, not slowed. One look at the word answers it.
     #[inline]
     pub(crate) const fn is_steady(&self) -> bool {
         const SPECIAL: u64 = PHASE.mask()
@@ -206,6 +206,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             | PROBE_WANTED.mask()
             | DRAINING.mask()
             | EXHAUSTED.mask()
+            | LOSSES.mask()
             | PEER_GAP.mask()
             | MISSES.mask()
             | CALM.mask();
