@@ -168,12 +168,15 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         // An earlier ping left at least the gap before the judged one.
         let resolves = sent.saturating_add(self.config.min_gap) > judged_at;
         if self.state.waiting() == Waiting::Pong && resolves {
-            let in_time = self.now <= judged_at + self.config.window;
-            self.state.push_outcome(!in_time && !self.late);
             if behind == 0 {
                 self.state.wait(Waiting::Nothing, self.now);
             } else {
                 self.state.wait(Waiting::Pong, self.state.last_ping); // E5
+            }
+            if self.now <= judged_at + self.config.window || self.late {
+                self.state.push_outcome(false);
+            } else {
+                self.answered_too_late();
             }
         }
         let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
@@ -182,6 +185,16 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         self.out.rtt_micros = micros;
         self.out.answered = sent;
         self.hear_pong(true, seq, Some(rtt));
+    }
+
+    /// The judged ping was lost although its pong came before anybody looked (rule J9).
+    #[cold]
+    fn answered_too_late(&mut self) {
+        let was_lossy = self.probes_are_lost();
+        self.state.push_outcome(true);
+        if !was_lossy && self.probes_are_lost() && self.state.liveness().is_live() {
+            self.find(Findings::PROBE_LOSS, self.config.loss_verdict, Reason::ProbeLoss);
+        }
     }
 
     /// A pong that names no ping answers the newest one (rule E8).

@@ -32,9 +32,9 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("initiator", "5c30b552205dd059", "7928549be6391a99"),
     ("responder", "6d5369a75e785082", "0703770ee0ba02f0"),
     ("beacon", "539b420804295428", "fe4486b0655d620c"),
-    ("passive", "156a6fc75c0ee902", "aa69b717617f5717"),
-    ("reopening", "ed153c8a9280c6ec", "4aef39083c399cfa"),
-    ("policed", "f8de01675ccf56d3", "e08face278be95b7"),
+    ("passive", "738bb5cec0afa1a1", "06de6a453cde9163"),
+    ("reopening", "fab235ca80320177", "440cf893cdd244d2"),
+    ("policed", "3360327696d8d6aa", "2eb233df63f5cc19"),
 ];
 
 /// Lives times events: with 14 configurations and two ledgers 1.1 million.
