@@ -32,9 +32,9 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("initiator", "beca4505ccf6ac2e", "0089e4eb53e70a8a"),
     ("responder", "6d5369a75e785082", "0703770ee0ba02f0"),
     ("beacon", "539b420804295428", "fe4486b0655d620c"),
-    ("passive", "7b1470e96e76af2b", "163aed461aa52507"),
-    ("reopening", "1f4c00d50be03416", "bda33e31ccd4a488"),
-    ("policed", "664107ce13978d90", "dcf12ac0bdb5d369"),
+    ("passive", "19f279a73690994d", "864be99036c0ace9"),
+    ("reopening", "5d3967950b953eeb", "6d1d8fef38f4eb22"),
+    ("policed", "0c1bf7a071fd251a", "bcd96b45878019c6"),
 ];
 
 /// Lives times events: with 14 configurations and two ledgers 1.1 million.
