@@ -320,6 +320,10 @@ fn an_end_of_stream_is_a_crash_unless_a_goodbye_came_before() {
     ours.received(&written(&mut theirs, 100, at(1)), at(1));
     assert!(ours.end_of_input().unwrap().is_ok(), "the goodbye is the end, whatever follows");
     ours.received_end();
+    assert!(ours.stage(b"the last words").is_ok(), "the other direction is still open");
+    let _ = written(&mut ours, 100, at(1));
+    assert_eq!(ours.driver().ended(), None);
+    ours.close(at(1));
     assert!(ours.driver().ended().unwrap().on_purpose());
 }
 

@@ -202,7 +202,7 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
             if !self.stream.has_output() {
                 break;
             }
-            self.turn(Timestamp::MAX, SHORTEST)?;
+            self.turn(Timestamp::EPOCH, GLANCE)?;
         }
         match (self.stream.driver().ended(), &self.transport) {
             (Some(ended), _) if !ended.on_purpose() => Err(ended.into()),

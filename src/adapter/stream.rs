@@ -32,6 +32,8 @@ pub struct StreamDriver<D: Detector = Deadline> {
     decoder: Decoder,
     inbox: BytesMut,
     input_over: bool,
+    /// This end has closed, or is about to.
+    closing: bool,
     /// The heartbeat that is being written, and where its rest begins.
     beat: [u8; MAX_FRAME],
     beat_len: usize,
@@ -67,6 +69,7 @@ impl<D: Detector> StreamDriver<D> {
             decoder: Decoder::new(),
             inbox: BytesMut::new(),
             input_over: false,
+            closing: false,
             beat: [0; MAX_FRAME],
             beat_len: 0,
             beat_done: 0,
@@ -183,9 +186,7 @@ impl<D: Detector> StreamDriver<D> {
     fn check_open(&self) -> io::Result<()> {
         match (self.driver.ended(), self.driver.report()) {
             (Some(ended), _) => Err(ended.into()),
-            (None, Some(report)) if report.reason == Reason::ClosedLocally => {
-                Err(Ended::Closed(report).into())
-            }
+            (None, Some(report)) if self.closing => Err(Ended::Closed(report).into()),
             _ => Ok(()),
         }
     }
@@ -244,10 +245,13 @@ impl<D: Detector> StreamDriver<D> {
     /// Closes on purpose, in two steps: first what the application wrote gets its time to leave
     /// (the peer is still answered; [`drain_limit`](crate::ConfigBuilder::drain_limit) holds), and
     /// when it has, the goodbye is put into the outbox. To be called until nothing
-    /// [waits](Self::has_output). What the peer still sends can be read for `drain_limit` more.
+    /// [waits](Self::has_output). What the peer still sends can be read for `drain_limit` more; so
+    /// long, a peer that was told goodbye may write.
     pub fn close(&mut self, now: Timestamp) {
+        self.closing = true;
         let event = if self.data.is_empty() { Event::Close } else { Event::Drain };
         self.driver.handle(event, now);
+        self.settle();
     }
 
     /// What a task that waits for the other direction wants to be woken for, if it changes.
@@ -258,9 +262,10 @@ impl<D: Detector> StreamDriver<D> {
         (readable, self.data.is_empty(), self.driver.liveness(), ended)
     }
 
-    /// Closed on both sides, with nothing under way: that was it.
+    /// Closed by both ends, with nothing under way: that was it.
     fn settle(&mut self) {
-        if self.input_over && self.driver.liveness() == Liveness::Closed && !self.has_output() {
+        let closed = self.driver.liveness() == Liveness::Closed;
+        if closed && self.closing && self.input_over && !self.has_output() {
             self.driver.end_closed();
         }
     }
