@@ -43,8 +43,7 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
-/// Milliseconds with their fractions, for JSON.
+/// Milliseconds to three decimals, for JSON.
 pub(crate) fn millis(span: Duration) -> f64 {
-    // Microseconds are enough, and print short.
-    span.as_micros() as f64 / 1000.0
+    (span.as_secs_f64() * 1e6).round() / 1e3
 }

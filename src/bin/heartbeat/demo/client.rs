@@ -38,10 +38,10 @@ impl Client {
     ) -> io::Result<Self> {
         let socket = TcpStream::connect(to).await?;
         let log = Log { clock, notices: Arc::default() };
-        let seen = log.clone();
+        let told = log.clone();
         let setup = Setup::new(config).seed(seed).observer(move |notice| {
-            let at = seen.clock.now();
-            seen.notices.lock().unwrap_or_else(PoisonError::into_inner).push((at, notice));
+            let at = told.clock.now();
+            told.notices.lock().unwrap_or_else(PoisonError::into_inner).push((at, notice));
         });
         Ok(Self { heart: Heartbeat::tcp(socket, setup)?, log })
     }
@@ -84,7 +84,7 @@ impl Client {
 
     /// Sends as much as it can until the connection ends, or `limit`. Returns how much it was.
     pub(crate) async fn upload(&mut self, limit: Duration) -> u64 {
-        let piece = [0x5a; 16 * 1024];
+        let piece = vec![0x5a; 16 * 1024];
         let mut sent = 0;
         let _ = timeout(limit, async {
             while self.heart.write_all(&piece).await.is_ok() {

@@ -25,7 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) report: String,
     /// What was measured.
     pub(crate) measured: String,
-    pub(crate) found_ms: Option<f64>,
+    #[serde(rename = "found_ms", serialize_with = "as_millis")]
+    pub(crate) found: Option<Duration>,
     pub(crate) bound: Option<Bound>,
     /// Promises that were broken; empty if all were kept.
     pub(crate) broken: Vec<String>,
@@ -36,13 +37,17 @@ pub(crate) struct Outcome {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Bound {
     /// The promise of the rules: `worst_case_detection`.
-    promise_ms: f64,
+    #[serde(rename = "promise_ms", serialize_with = "as_millis")]
+    promise: Duration,
     /// The worst lateness of the client's own thread in that silence. (The promise allows for the
     /// sum of all; this is less.)
-    own_lateness_ms: f64,
+    #[serde(rename = "own_lateness_ms", serialize_with = "as_millis")]
+    own_lateness: Duration,
     /// From the proxy's write to the client's read.
-    delivery_ms: f64,
-    total_ms: f64,
+    #[serde(rename = "delivery_ms", serialize_with = "as_millis")]
+    delivery: Duration,
+    #[serde(rename = "total_ms", serialize_with = "as_millis")]
+    total: Duration,
 }
 
 /// The time allowed for bytes to get from the proxy's write through two loopback sockets and a
@@ -60,7 +65,7 @@ impl Outcome {
             changes: Vec::new(),
             report: String::new(),
             measured: String::new(),
-            found_ms: None,
+            found: None,
             bound: None,
             broken: Vec::new(),
             passed: true,
@@ -98,13 +103,8 @@ impl Outcome {
     ) -> Duration {
         let promise = config.worst_case_detection();
         let total = promise + own_lateness + DELIVERY;
-        self.found_ms = Some(millis(found));
-        self.bound = Some(Bound {
-            promise_ms: millis(promise),
-            own_lateness_ms: millis(own_lateness),
-            delivery_ms: millis(DELIVERY),
-            total_ms: millis(total),
-        });
+        self.found = Some(found);
+        self.bound = Some(Bound { promise, own_lateness, delivery: DELIVERY, total });
         self.demand(found <= total, format!("to be found within {}", span(total)));
         total
     }
@@ -175,19 +175,23 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
         let bound = pad_str(bound, 10, Alignment::Right, None);
         format!("{name}{verdict}{found}{bound}   {mark}\n")
     };
-    let shown = |millis: Option<f64>| match millis {
-        Some(millis) => span(Duration::from_secs_f64(millis / 1000.0)),
-        None => "-".to_owned(),
-    };
+    let shown = |known: Option<Duration>| known.map_or_else(|| "-".to_owned(), span);
     let mut table = style(line("scene", "verdict", "found in", "promised", "")).dim().to_string();
     for outcome in outcomes {
         table.push_str(&line(
             &format!("{} {}", outcome.scene, outcome.name),
             &outcome.verdict,
-            &shown(outcome.found_ms),
-            &shown(outcome.bound.map(|bound| bound.total_ms)),
+            &shown(outcome.found),
+            &shown(outcome.bound.map(|bound| bound.total)),
             &outcome.mark(),
         ));
     }
     table
+}
+
+fn as_millis<S: serde::Serializer>(
+    known: &(impl Copy + Into<Option<Duration>>),
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    (*known).into().map(millis).serialize(to)
 }

@@ -103,7 +103,7 @@ impl Stage {
             span(longest),
             stats.suspicions - before.suspicions,
         );
-        outcome.verdict = "never lost".to_owned();
+        outcome.verdict = String::from("never lost");
         outcome.demand(self.client.ended().is_none(), "a slow peer is not killed");
         outcome.demand(pongs > 0 && longest >= DELAY, "late pongs are measured as they are");
         self.proxy.set(Fault::Pass);
@@ -130,9 +130,9 @@ impl Stage {
         let since = self.clock.now();
         let sent = self.client.upload(LIMIT).await;
         let done = format!(
-            "The peer stops reading while the client uploads: {:.1} MB fit into buffers, then the \
+            "The peer stops reading while the client uploads: {} kB fit into buffers, then the \
              socket takes no byte, not even a ping.",
-            sent as f64 / 1e6
+            sent / 1000
         );
         let mut outcome = Outcome::of(4, "blocked", done);
         self.judge(&mut outcome, since, Reason::WriteStalled);
@@ -150,7 +150,7 @@ impl Stage {
             _ => None,
         });
         let Some((at, report)) = lost else {
-            outcome.verdict = "not lost".to_owned();
+            outcome.verdict = String::from("not lost");
             outcome.demand(false, "a silent peer is found");
             return;
         };
@@ -180,7 +180,7 @@ impl Stage {
         // The machine cannot be called before this, so its lateness is at least this.
         let least = self.client.heart.now().saturating_duration_since(due);
         let answered = self.client.driver().machine().stats().pongs_received;
-        self.client.live_for(Duration::from_millis(1000)).await;
+        self.client.live_for(Duration::from_secs(1)).await;
         outcome.note(&self.client, since);
         let told = self.client.told_since(since);
         let found = told.iter().fold(Findings::NONE, |all, (_, told)| match told {
@@ -235,7 +235,7 @@ impl Stage {
             span(noticed),
             span(whole),
         );
-        outcome.verdict = "recovering -> alive".to_owned();
+        outcome.verdict = String::from("recovering -> alive");
         outcome.within(noticed, Duration::ZERO, &self.rules());
         Ok((self, outcome))
     }
@@ -250,7 +250,7 @@ impl Stage {
         outcome.note(&self.client, since);
         let liveness = self.client.driver().liveness();
         let reason = self.client.driver().report().map(|report| report.reason);
-        outcome.verdict = "closed (goodbye)".to_owned();
+        outcome.verdict = String::from("closed (goodbye)");
         outcome.measured = format!("closed after {}; no failure", span(noticed));
         outcome.demand(liveness == Liveness::Closed, "the end is no loss");
         outcome.demand(reason == Some(Reason::Goodbye), "the reason is goodbye");

@@ -24,9 +24,10 @@ pub(crate) async fn reflect(socket: UdpSocket, mut stop: Stop) {
         };
         match received {
             Ok((len, peer)) => {
-                let ping = datagram::decode(space.get(..len).unwrap_or_default()).ok();
-                let pong = ping.and_then(|ping| ping.answer(Duration::ZERO, false));
-                let Some(pong) = pong else { continue };
+                let frame = datagram::decode(space.get(..len).unwrap_or_default()).ok();
+                let Some(pong) = frame.and_then(|frame| frame.answer(Duration::ZERO, false)) else {
+                    continue;
+                };
                 let mut bytes = [0; MAX_FRAME];
                 if let Ok(len) = pong.encode_into(&mut bytes) {
                     // A full socket buffer: the pong is lost, as datagrams may be.

@@ -110,9 +110,9 @@ impl View {
 /// What deserves a line that stays.
 fn event(news: &News) -> Option<String> {
     Some(match news {
+        // The start is told by the line before.
+        News::Snapshot(_) | News::Changed { from: Liveness::Idle, .. } => return None,
         News::Connected { to, config } => format!("connected to {to}: {}", rules::describe(config)),
-        // Said by the line before.
-        News::Changed { from: Liveness::Idle, .. } => return None,
         News::Changed { from, report } => {
             let (from, to) = (paint(*from), paint(report.liveness));
             let text = report.to_string();
@@ -122,7 +122,6 @@ fn event(news: &News) -> Option<String> {
         }
         News::Found(findings) => style(format!("found {findings}")).dim().to_string(),
         News::Over(over) => verdict(over),
-        News::Snapshot(_) => return None,
     })
 }
 
@@ -133,8 +132,8 @@ fn numbers(news: &News) -> Option<String> {
 }
 
 fn snapshot_line(snapshot: &Snapshot) -> String {
-    let state = paint(snapshot.liveness).to_string();
-    let state = pad_str(&state, "recovering".len(), Alignment::Left, None).into_owned();
+    let liveness = paint(snapshot.liveness).to_string();
+    let liveness = pad_str(&liveness, "recovering".len(), Alignment::Left, None).into_owned();
     let rtt = if snapshot.rtt.count() == 0 {
         "rtt unknown".to_owned()
     } else {
@@ -143,7 +142,7 @@ fn snapshot_line(snapshot: &Snapshot) -> String {
     };
     let stats = &snapshot.stats;
     format!(
-        "{state} {rtt}, {} pings, {} missed, own lateness p99 {} max {}",
+        "{liveness} {rtt}, {} pings, {} missed, own lateness p99 {} max {}",
         stats.pings_sent,
         stats.misses,
         span(snapshot.lateness.percentile(99)),
