@@ -83,7 +83,7 @@ fn server(protocol: &str) -> (Running, BufReader<ChildStdout>, String) {
     let mut server = Running::start(&["serve", &format!("--{protocol}"), "127.0.0.1:0"]);
     let mut lines = server.lines();
     let line = line_with(&mut lines, "listening on ");
-    let address = line.split(['/', ' ']).nth(2).expect("an address").to_owned();
+    let address = line.split(['/', ' ']).nth(3).expect("an address").to_owned();
     (server, lines, address)
 }
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use clap::ValueEnum;
-use heartbeat_proto::{Config, ConfigError};
+use heartbeat_proto::{Config, ConfigBuilder, ConfigError};
 
 use crate::say::span;
 
@@ -64,18 +64,18 @@ impl Profile {
 }
 
 impl Rules {
-    /// The rules that were asked for, with write reports, as all adapters set them: so the promise
-    /// can be told before there is a connection.
-    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+    /// The rules that were asked for, on top of `base`; with write reports, as all adapters set
+    /// them, so that the promise can be told before there is a connection.
+    pub(crate) fn config(&self, base: &ConfigBuilder) -> Result<Config, ConfigError> {
+        let base = base.write_reports(true);
         if let Some(wish) = self.within {
-            return within(wish);
+            return within(wish, &base);
         }
-        let base = self.profile.config();
-        let builder = Config::builder()
-            .interval(self.interval.unwrap_or(base.interval()))
-            .timeout(self.timeout.unwrap_or(base.timeout()))
-            .attempts(self.attempts.unwrap_or(base.attempts()))
-            .write_reports(true);
+        let profile = self.profile.config();
+        let builder = base
+            .interval(self.interval.unwrap_or(profile.interval()))
+            .timeout(self.timeout.unwrap_or(profile.timeout()))
+            .attempts(self.attempts.unwrap_or(profile.attempts()));
         match self.profile {
             // Its pings overlap, which leaves no room for jitter.
             Profile::ServiceMesh => builder.jitter_percent(0).build(),
@@ -87,10 +87,10 @@ impl Rules {
 /// A promise of at most `wish`. [`Config::detect_within`] is not it: adapters report writes, which
 /// adds a response window to the worst case (rule C6). Here that window is counted in: an interval
 /// of 3/14, a window of 2/14, so `3 + 3 * 2` for the timeout, two windows and a gap of 1/14.
-fn within(wish: Duration) -> Result<Config, ConfigError> {
+fn within(wish: Duration, base: &ConfigBuilder) -> Result<Config, ConfigError> {
     // The bounds of the wish, with their message.
     Config::detect_within(wish)?;
-    Config::builder().interval(wish * 3 / 14).response_window(wish / 7).write_reports(true).build()
+    base.interval(wish * 3 / 14).response_window(wish / 7).build()
 }
 
 /// `ping every 1s, dead after 4s of silence (3 unanswered), found within 6.45s`.
@@ -112,7 +112,8 @@ mod tests {
     fn a_wish_is_the_promise_of_the_rules_made_of_it() {
         for wish in [6_000_000, 6_000_001, 1_000_000_000, 9_999_999_999, 86_400_000_000_000] {
             let wish = Duration::from_nanos(wish);
-            let config = within(wish).expect("a possible wish");
+            let config =
+                within(wish, &Config::builder().write_reports(true)).expect("a possible wish");
             assert!(config.write_reports() && config.worst_case_detection() <= wish, "{wish:?}");
         }
     }

@@ -7,7 +7,8 @@ use core::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use heartbeat_proto::adapter::Setup;
+use heartbeat_proto::adapter::{Notice, Setup};
+use heartbeat_proto::{Config, Liveness};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
@@ -43,12 +44,12 @@ pub(crate) struct Args {
 const DEFAULT: &str = "127.0.0.1:7007";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.rules.config()?;
+    let config = args.rules.config(&Config::builder())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(args, config))
 }
 
-async fn serve(args: &Args, config: heartbeat_proto::Config) -> anyhow::Result<ExitCode> {
+async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
     let (stopper, mut stop) = stop::pair();
     let tcp = match (args.tcp, args.udp) {
         (None, None) => Some(DEFAULT.parse()?),
@@ -59,21 +60,19 @@ async fn serve(args: &Args, config: heartbeat_proto::Config) -> anyhow::Result<E
         let socket = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}/tcp"))?;
-        say::line(format_args!(
+        say::log(format_args!(
             "listening on {}/tcp: {}",
             socket.local_addr()?,
             rules::describe(&config)
         ));
-        let setup = move |peer| {
-            Setup::new(config).observer(move |notice| say::line(format_args!("{peer}: {notice}")))
-        };
+        let setup = move |peer| Setup::new(config).observer(move |notice| told(peer, notice));
         services.spawn(tcp::serve(socket, args.max_clients, setup, stop.clone()));
     }
     if let Some(address) = args.udp {
         let socket = UdpSocket::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}/udp"))?;
-        say::line(format_args!(
+        say::log(format_args!(
             "listening on {}/udp: answers pings, keeps no state",
             socket.local_addr()?
         ));
@@ -83,10 +82,22 @@ async fn serve(args: &Args, config: heartbeat_proto::Config) -> anyhow::Result<E
         () = stopper.stop_on_signal() => {}
         () = async {
             stop.wanted().await;
-            say::line("draining: goodbye to all clients");
+            say::log("draining: goodbye to all clients");
             while services.join_next().await.is_some() {}
         } => {}
     }
-    say::line("ended");
+    say::log("ended");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Logs what a client's heart told.
+fn told(client: SocketAddr, notice: Notice) {
+    match notice {
+        Notice::Changed { from: Liveness::Idle, .. } => {
+            say::log(format_args!("{client} connected"));
+        }
+        // The change of liveness before it said so.
+        Notice::Ended(ended) if ended.report().is_some() => {}
+        notice => say::log(format_args!("{client} {notice}")),
+    }
 }

@@ -10,6 +10,7 @@ use core::num::NonZeroU64;
 use core::time::Duration;
 use std::process::ExitCode;
 
+use heartbeat_proto::{Config, FirstPing, Probing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -62,12 +63,14 @@ fn address(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = args.rules.config()?;
+    // An operator wants round trips: at once, and even from a peer that talks by itself.
+    let base = Config::builder().probing(Probing::Always).first_ping(FirstPing::Immediate);
+    let config = args.rules.config(&base)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     Ok(runtime.block_on(watch(args, config)))
 }
 
-async fn watch(args: Args, config: heartbeat_proto::Config) -> ExitCode {
+async fn watch(args: Args, config: Config) -> ExitCode {
     let (stopper, stop) = stop::pair();
     let mut view = View::new(args.json, &args.addresses);
     let every = args.every.unwrap_or(view.usual_period()).max(Duration::from_millis(10));

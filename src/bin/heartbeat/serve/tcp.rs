@@ -45,7 +45,7 @@ pub(crate) async fn serve(
                     });
                 }
                 Err(error) => {
-                    say::line(format_args!("cannot accept a client: {error}"));
+                    say::log(format_args!("cannot accept a client: {error}"));
                     tokio::time::sleep(PAUSE).await;
                 }
             },

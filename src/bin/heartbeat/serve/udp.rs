@@ -37,7 +37,7 @@ pub(crate) async fn reflect(socket: UdpSocket, mut stop: Stop) {
             // Word of an earlier pong that found nobody.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
             Err(error) => {
-                say::line(format_args!("udp: {error}"));
+                say::log(format_args!("udp: {error}"));
                 tokio::time::sleep(PAUSE).await;
             }
         }

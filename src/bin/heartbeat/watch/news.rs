@@ -42,6 +42,7 @@ pub(crate) struct Snapshot {
     pub(crate) smoothed: Option<Duration>,
     pub(crate) lateness: Histogram,
     pub(crate) stats: Stats,
+    pub(crate) report: Option<Report>,
 }
 
 impl Snapshot {
@@ -54,6 +55,7 @@ impl Snapshot {
             smoothed: machine.rtt().smoothed(),
             lateness: *machine.lateness(),
             stats: *machine.stats(),
+            report: driver.report(),
         }
     }
 }

@@ -8,7 +8,7 @@ use heartbeat_proto::Liveness;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::news::{News, Over, Snapshot};
-use super::record::Record;
+use super::record::{Record, code};
 use crate::rules;
 use crate::say::{self, span};
 
@@ -80,7 +80,8 @@ impl View {
                     self.log(name, &text);
                 }
                 if let (Some(bar), News::Over(over)) = (bars.get(index), news) {
-                    bar.finish_with_message(verdict(over));
+                    // The line that stays above it has the rest.
+                    bar.finish_with_message(end_in_short(over));
                 }
             }
         }
@@ -89,13 +90,16 @@ impl View {
     /// A line that stays: above the live lines, if there are any.
     fn log(&self, name: &str, text: &str) {
         let name = pad_str(name, self.width, Alignment::Left, None);
-        let line = format!("{} {name} {text}", style(say::wall_clock()).dim());
+        let time = say::wall_clock();
+        let line = |time| format!("{} {name} {text}", style(time).dim());
         match &self.kind {
             Kind::Live { area, .. } => {
+                // Whoever looks on knows the date.
+                let line = line(time.get("2026-01-31T".len()..).unwrap_or_default());
                 // The terminal is gone: the signal for that ends the program.
                 let _ = area.println(line);
             }
-            _ => say::line(line),
+            _ => say::line(line(&time)),
         }
     }
 
@@ -112,7 +116,7 @@ fn event(news: &News) -> Option<String> {
     Some(match news {
         // The start is told by the line before.
         News::Snapshot(_) | News::Changed { from: Liveness::Idle, .. } => return None,
-        News::Connected { to, config } => format!("connected to {to}: {}", rules::describe(config)),
+        News::Connected { to, config } => format!("connected ({to}): {}", rules::describe(config)),
         News::Changed { from, report } => {
             let (from, to) = (paint(*from), paint(report.liveness));
             let text = report.to_string();
@@ -141,8 +145,12 @@ fn snapshot_line(snapshot: &Snapshot) -> String {
         format!("rtt p50 {} p99 {}", span(p50), span(p99))
     };
     let stats = &snapshot.stats;
+    let last = snapshot.report.map_or_else(String::new, |last| {
+        let silence = span(last.silence);
+        format!(", last: {} ({}) after {silence}", last.liveness, last.reason)
+    });
     format!(
-        "{liveness} {rtt}, {} pings, {} missed, own lateness p99 {} max {}",
+        "{liveness} {rtt}, {} pings, {} missed, late p99 {} max {}{last}",
         stats.pings_sent,
         stats.misses,
         span(snapshot.lateness.percentile(99)),
@@ -156,8 +164,20 @@ fn verdict(over: &Over) -> String {
             format!("{}: {}", style(what).green(), snapshot_line(last))
         }
         Over::OnPurpose { what, last: None } => style(what).green().to_string(),
+        // The change of liveness before it had all the evidence.
+        Over::Lost { ended, .. } if ended.report().is_some() => end_in_short(over),
         Over::Lost { ended, .. } => format!("{} {ended}", style("over:").red().bold()),
         Over::Unreachable(text) => format!("{} {text}", style("over:").red().bold()),
+    }
+}
+
+fn end_in_short(over: &Over) -> String {
+    match over {
+        Over::OnPurpose { what, .. } => style(what).green().to_string(),
+        Over::Lost { ended, .. } => {
+            style(format!("over: {}", code(ended))).red().bold().to_string()
+        }
+        Over::Unreachable(_) => style("over: unreachable").red().bold().to_string(),
     }
 }
 
