@@ -67,6 +67,8 @@ pub struct Actions {
     pub(crate) heard: bool,
     transition: Option<Transition>,
     findings: Findings,
+    /// For the shell: when the ping left that an exact pong answered.
+    pub(crate) answered: Option<u64>,
     /// For the shell: the round trip that was measured, in microseconds; 0: none.
     pub(crate) rtt_micros: u32,
     pong: PingId,
@@ -147,6 +149,12 @@ impl Actions {
         self.slots & PING != 0
     }
 
+    /// Whether a transition or a finding is told.
+    #[inline]
+    pub(crate) const fn has_news(&self) -> bool {
+        self.slots & (NOTIFY | REPORT) != 0
+    }
+
     /// Whether a ping or a beacon already leaves in this call.
     pub(crate) const fn sends_life(&self) -> bool {
         self.slots & (PING | BEACON) != 0
@@ -195,4 +203,4 @@ impl fmt::Debug for Actions {
 }
 
 const _: () = assert!(size_of::<Action>() <= 24);
-const _: () = assert!(size_of::<Actions>() <= 48);
+const _: () = assert!(size_of::<Actions>() <= 64);

@@ -1,4 +1,4 @@
-//! Drivers for real sockets: [`blocking`] and, with the feature `tokio`, [`tokio`](self::tokio).
+//! Drivers for real sockets: [`blocking`] and, with the feature `tokio`, [`tokio`].
 //!
 //! Both wrap a byte stream: the application reads and writes its bytes as before, and heartbeats
 //! travel between them, in the frames of [`codec`](crate::codec). Both ends must therefore be

@@ -10,7 +10,7 @@ use crate::config::{Config, Mode, PingSchedule, Probing};
 use crate::detector::{Detector, Trust};
 use crate::ledger::Ledger;
 use crate::liveness::Liveness;
-use crate::state::{Grant, PeerState, Waiting};
+use crate::state::{PeerState, Reprobe, Waiting};
 
 /// Not due. No real deadline can reach it: stamps end four `MAX_SPAN` before (rule T6).
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -61,29 +61,39 @@ where
     D: Detector,
     L: Ledger,
 {
-    let mut numbers = Effective {
+    let numbers = Effective {
         interval: config.interval,
         gap: config.min_gap,
         suspect_interval: config.suspect_interval,
         floor: config.floor,
     };
-    if state.is_slowed() {
-        let limit = config.interval_limit();
-        let peer_gap = state.peer_gap().min(limit);
-        // An interval of up to 24 h doubled fifteen times fits 64 bits.
-        let calmed = config.interval << state.calm();
-        numbers.interval = calmed.min(limit).max(peer_gap).max(config.interval);
-        numbers.gap = numbers.gap.max(peer_gap);
-        numbers.suspect_interval = numbers.suspect_interval.max(numbers.gap);
-        if config.probes() {
-            numbers.floor = numbers.floor.max(numbers.interval + config.window);
-        }
+    if state.is_slowed() && config.sends_on_plan() {
+        slowed(config, state, numbers)
+    } else {
+        numbers
+    }
+}
+
+#[cold]
+fn slowed<D, L>(config: &Config<D>, state: &PeerState<D, L>, mut numbers: Effective) -> Effective
+where
+    D: Detector,
+    L: Ledger,
+{
+    let limit = config.interval_limit();
+    let peer_gap = state.peer_gap().min(limit);
+    // An interval of up to 24 h doubled fifteen times fits 64 bits.
+    let calmed = config.interval << state.calm();
+    numbers.interval = calmed.min(limit).max(peer_gap).max(config.interval);
+    numbers.gap = numbers.gap.max(peer_gap);
+    numbers.suspect_interval = numbers.suspect_interval.max(numbers.gap);
+    if config.probes() {
+        numbers.floor = numbers.floor.max(numbers.interval + config.window);
     }
     numbers
 }
 
 /// The wake-up and its reason; `None` when nothing will ever be due without an event.
-#[inline]
 pub(crate) fn next<D, L>(
     config: &Config<D>,
     state: &PeerState<D, L>,
@@ -93,18 +103,17 @@ where
     L: Ledger,
 {
     let deadlines = Deadlines::of(config, state);
-    let mut first = (deadlines.verdict, DeadlineReason::Verdict);
-    let mut consider = |at, reason| {
-        if at < first.0 {
-            first = (at, reason);
-        }
-    };
-    consider(deadlines.suspicion, DeadlineReason::Suspicion);
-    consider(deadlines.window, DeadlineReason::ResponseWindow);
-    consider(deadlines.probe, DeadlineReason::Probe);
-    consider(deadlines.keepalive, DeadlineReason::Keepalive);
-    consider(deadlines.write_stall, DeadlineReason::WriteStall);
-    if first.0 == NEVER { None } else { Some(first) }
+    let first = deadlines.first();
+    let reason = [
+        (deadlines.verdict, DeadlineReason::Verdict),
+        (deadlines.suspicion, DeadlineReason::Suspicion),
+        (deadlines.window, DeadlineReason::ResponseWindow),
+        (deadlines.probe, DeadlineReason::Probe),
+        (deadlines.keepalive, DeadlineReason::Keepalive),
+        (deadlines.write_stall, DeadlineReason::WriteStall),
+    ];
+    let (at, reason) = reason.into_iter().find(|&(at, _)| at == first)?;
+    if at == NEVER { None } else { Some((at, reason)) }
 }
 
 /// Every deadline of a peer; [`NEVER`] where it does not apply.
@@ -134,39 +143,61 @@ impl Deadlines {
         D: Detector,
         L: Ledger,
     {
+        if !state.liveness().is_live() || state.is_halted() {
+            return Self::unless_live(config, state);
+        }
+        let numbers = effective(config, state);
+        let (trust_ends, limit) = limits_with(config, state, &numbers);
+        Self {
+            verdict: verdict(config, state, limit),
+            suspicion: suspicion(config, state, trust_ends),
+            window: window(config, state),
+            probe: probe(config, state, &numbers, limit),
+            keepalive: keepalive(config, state),
+            write_stall: write_stall(config, state),
+        }
+    }
+
+    /// Not started, ended, draining, suspended or at the end of time.
+    #[cold]
+    fn unless_live<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
         let none = Self::NONE;
         if state.exhausted() || state.waiting() == Waiting::Resume {
             return none;
         }
         match state.liveness() {
             Liveness::Closed => none,
-            Liveness::Lost if config.reopen_after == 0 => none,
-            Liveness::Lost => Self { probe: probe(config, state, NEVER), ..none },
+            Liveness::Lost if !state.may_reopen(config) => none, // P13
+            Liveness::Lost => Self {
+                probe: probe(config, state, &effective(config, state), NEVER),
+                window: window(config, state),
+                ..none
+            },
             Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
-            _ if state.draining() => Self { verdict: state.plan + 1, ..none },
-            _ => {
-                let (trust_ends, limit) = limits(config, state);
-                Self {
-                    verdict: verdict(config, state, limit),
-                    suspicion: suspicion(config, state, trust_ends),
-                    window: window(config, state),
-                    probe: probe(config, state, limit),
-                    keepalive: keepalive(config, state),
-                    write_stall: write_stall(config, state),
-                }
-            }
+            _ => Self { verdict: state.plan + 1, ..none },
         }
+    }
+
+    /// The wake-up.
+    #[inline]
+    pub(crate) fn first(&self) -> u64 {
+        self.judgement().min(self.probe).min(self.keepalive)
+    }
+
+    /// The first moment at which there is something to judge.
+    #[inline]
+    pub(crate) fn judgement(&self) -> u64 {
+        self.verdict.min(self.suspicion).min(self.window).min(self.write_stall)
     }
 }
 
 /// What a detector is told of the present silence.
 #[inline]
-pub(crate) fn trust<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Trust
+pub(crate) fn trust<D, L>(config: &Config<D>, state: &PeerState<D, L>, period: u64) -> Trust
 where
     D: Detector,
     L: Ledger,
 {
-    let period = effective(config, state).interval;
     Trust {
         since: state.ev,
         period,
@@ -185,9 +216,18 @@ where
     D: Detector,
     L: Ledger,
 {
-    let trust_ends = config.detector.deadline(&state.detector, &trust(config, state)).as_nanos();
-    let floor = state.ev + effective(config, state).floor;
-    (trust_ends, trust_ends.max(floor).min(state.ev + config.ceiling))
+    limits_with(config, state, &effective(config, state))
+}
+
+#[inline]
+fn limits_with<D, L>(config: &Config<D>, state: &PeerState<D, L>, numbers: &Effective) -> (u64, u64)
+where
+    D: Detector,
+    L: Ledger,
+{
+    let trust = trust(config, state, numbers.interval);
+    let trust_ends = config.detector.deadline(&state.detector, &trust).as_nanos();
+    (trust_ends, trust_ends.max(state.ev + numbers.floor).min(state.ev + config.ceiling))
 }
 
 /// The verdict by silence, put off by a grant (rule J6).
@@ -196,11 +236,10 @@ fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, 
     if !config.judges() {
         return NEVER;
     }
-    match state.grant() {
-        Grant::Wanted => NEVER,
-        Grant::None | Grant::Spent => limit + 1,
-        Grant::Used if state.waiting() == Waiting::Nothing => limit + 1,
-        Grant::Used => limit.max(state.waiting_since + config.window) + 1,
+    match state.reprobe() {
+        Reprobe::Wanted => NEVER,
+        Reprobe::None | Reprobe::Spent => limit + 1,
+        Reprobe::Running => limit.max(state.waiting_since + config.window) + 1,
     }
 }
 
@@ -234,35 +273,38 @@ where
 #[inline]
 fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     match state.waiting() {
-        Waiting::Pong | Waiting::Caller => state.waiting_since + config.window + 1,
+        Waiting::Pong | Waiting::Caller | Waiting::Window => {
+            state.waiting_since + config.window + 1
+        }
         Waiting::Nothing | Waiting::Resume => NEVER,
     }
 }
 
 /// The next ping, beacon or request (section 4), given the limit of silence.
 #[inline]
-pub(crate) fn probe<D: Detector, L: Ledger>(
+fn probe<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
+    numbers: &Effective,
     limit: u64,
 ) -> u64 {
-    if !config.probes() && config.mode != Mode::Beacon {
+    if !config.sends_on_plan() {
         return NEVER;
     }
     let mut due = state.plan;
     if !state.ping_unwritten() {
-        if state.probe_wanted() || state.grant() == Grant::Wanted {
+        if state.probe_wanted() || state.reprobe() == Reprobe::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
-            due = due.min(fast_probe(config, state, limit));
+            due = due.min(fast_probe(config, state, numbers, limit));
         }
     }
     if state.seq != 0 {
-        due = due.max(state.last_ping + effective(config, state).gap);
+        due = due.max(state.last_ping + numbers.gap);
     }
     let asks_caller = config.schedule == PingSchedule::External && !state.probe_wanted();
     match state.waiting() {
-        _ if state.grant() == Grant::Wanted => due,
+        _ if state.reprobe() == Reprobe::Wanted => due,
         Waiting::Caller if asks_caller => NEVER,
         // One ping outstanding at a time where pongs cannot be told apart (rule P9), and one
         // request at a time to a caller who probes (rule P10).
@@ -279,9 +321,10 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
 fn fast_probe<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
+    numbers: &Effective,
     limit: u64,
 ) -> u64 {
-    let after_last = || state.last_ping + effective(config, state).suspect_interval;
+    let after_last = || state.last_ping + numbers.suspect_interval;
     let unheard = state.waiting() == Waiting::Pong && state.ev <= state.waiting_since;
     let due = if state.seq == 0 || config.mode == Mode::Beacon {
         return NEVER;
@@ -309,11 +352,9 @@ fn keepalive<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>
 /// The verdict on a writer that takes nothing (rule J11).
 #[inline]
 fn write_stall<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    // Neither is ever so without write reports.
-    if state.ping_unwritten() || state.tx_owing() {
-        state.tx_at + config.write_stall + 1
-    } else {
-        NEVER
+    match config.write_stall {
+        Some(span) if state.ping_unwritten() || state.tx_owing() => state.tx_at + span + 1,
+        _ => NEVER,
     }
 }
 
@@ -333,7 +374,7 @@ where
         && config.mode != Mode::Beacon
         && state.heard_traffic()
         && !state.probe_wanted()
-        && state.grant() != Grant::Wanted;
+        && state.reprobe() != Reprobe::Wanted;
     let moved = state.ev.saturating_add(gap_to_next);
     let verify_at = state
         .last_ping

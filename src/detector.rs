@@ -22,7 +22,10 @@ use crate::time::Timestamp;
 /// must relate to local time relates to [`Trust::since`]. Then the rules are invariant under a
 /// shift of time and can be model-checked for runs of any length. Floats are kept as canonical
 /// bits, so that states can be compared.
-pub trait Detector: Copy + Debug {
+///
+/// A policy is `Eq + Hash`, so that configurations and machines stay comparable whatever detects
+/// for them; a policy with a float keeps its bits.
+pub trait Detector: Copy + Debug + Eq + Hash {
     /// What is learnt of one peer.
     type State: Copy + Debug + Eq + Hash + Default;
 
@@ -40,6 +43,15 @@ pub trait Detector: Copy + Debug {
         let limit = self.deadline(state, trust).as_nanos().saturating_sub(trust.since);
         let silence = now.as_nanos().saturating_sub(trust.since);
         if limit == 0 { f64::INFINITY } else { silence as f64 / limit as f64 }
+    }
+
+    /// For model checkers, which identify states up to a shift of time: the state on a clock (and
+    /// peer's clock) that shows `by` less, wrapping, without what can no longer influence any answer.
+    /// The default fits states that hold no stamps.
+    #[doc(hidden)]
+    fn normalized(&self, state: &Self::State, by: u64) -> Self::State {
+        let _ = by;
+        *state
     }
 }
 
@@ -65,7 +77,8 @@ pub struct Evidence {
     pub sign: Sign,
     /// When it was heard.
     pub at: Timestamp,
-    /// How long it had been silent before, in nanoseconds.
+    /// How long it had been silent before, in nanoseconds; at most twice the ceiling, beyond which
+    /// silences are not told apart.
     pub silence_nanos: u64,
     /// The sequence number it carried, if any.
     pub seq: Option<u32>,

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::action::Actions;
 use crate::config::Config;
-use crate::deadlines::{self, DeadlineReason, NEVER};
+use crate::deadlines::{self, DeadlineReason, Deadlines, NEVER};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::finding::Findings;
@@ -63,7 +63,7 @@ pub struct HeartbeatMachine<D: Detector = Deadline, L: Ledger = Table> {
     now: u64,
     /// The wake-up asked for, a function of `config` and `state`; [`NEVER`] if none.
     due: u64,
-    /// The last time life was heard.
+    /// When the newest answered ping left; where none are sent, when life was last heard.
     proof: Option<u64>,
     last_rtt: Option<Duration>,
     /// The worst lateness in the present silence.
@@ -101,7 +101,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     }
 
     fn with_state(config: Config<D>, state: PeerState<D, L>, now: u64) -> Self {
-        let due = deadlines::next(&config, &state).map_or(NEVER, |(at, _)| at);
+        let due = Deadlines::of(&config, &state).first();
         Self {
             config,
             state,
@@ -127,15 +127,14 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Actions {
         let given = now.as_nanos();
         let now = given.max(self.now);
-        let late_by = now.saturating_sub(self.due);
         let before = self.before_step();
         self.stats.count_event(&event);
-        let mut actions = step(&self.config, &mut self.state, event, now, self.due);
+        let mut actions = step(&self.config, &mut self.state, event, now, &mut self.due);
         if given < self.now {
             actions.report(Findings::CLOCK_REGRESSION);
         }
         self.now = now;
-        self.after_step(before, late_by, &actions);
+        self.after_step(before, now.saturating_sub(before.due), &actions);
         actions
     }
 
@@ -203,16 +202,17 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the detector's
     /// deadline, more beyond.
     pub fn suspicion(&self, now: Timestamp) -> f64 {
-        let trust = deadlines::trust(&self.config, &self.state);
+        let period = deadlines::effective(&self.config, &self.state).interval;
+        let trust = deadlines::trust(&self.config, &self.state, period);
         self.config.detector.suspicion(&self.state.detector, &trust, now)
     }
 
-    /// Whether life was heard after `since`: proof that the peer, not only the local socket
-    /// buffer, is there. Before reusing a pooled connection, send [`Event::PingDue`] and wait for
-    /// this.
+    /// Whether the peer has answered a ping that left at `since` or later: proof that it was there
+    /// then. Frames that lay in a buffer prove nothing. (Where no pings are sent: whether life was
+    /// heard since.) Before reusing a pooled connection, send [`Event::PingDue`] and wait for this.
     pub const fn is_verified_since(&self, since: Timestamp) -> bool {
         match self.proof {
-            Some(at) => at > since.as_nanos() && self.liveness().is_live(),
+            Some(at) => at >= since.as_nanos() && self.liveness().is_live(),
             None => false,
         }
     }
@@ -225,6 +225,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         let before = self.before_step();
         let now = Timestamp::from_nanos(self.now);
         let actions = self.state.reconfigure(&self.config, now);
+        self.due = Deadlines::of(&self.config, &self.state).first();
         self.after_step(before, 0, &actions);
         actions
     }
@@ -250,7 +251,6 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
 
     #[inline]
     fn after_step(&mut self, before: Before, late_by: u64, actions: &Actions) {
-        self.due = deadlines::next(&self.config, &self.state).map_or(NEVER, |(at, _)| at);
         if before.due <= self.now {
             self.lateness.record_nanos(late_by);
             self.worst_lateness = self.worst_lateness.max(late_by);
@@ -279,8 +279,13 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
                 observed_at: Timestamp::from_nanos(self.now),
             });
         }
+        if actions.answered.is_some() {
+            self.proof = self.proof.max(actions.answered);
+        }
         if actions.heard {
-            self.proof = Some(self.now);
+            if !self.config.probes() {
+                self.proof = Some(self.now);
+            }
             self.worst_lateness = 0;
         }
     }

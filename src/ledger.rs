@@ -23,6 +23,10 @@ pub trait Ledger: Copy + Debug + Default + Eq + Hash + sealed::Sealed {
     /// Time stood still for `by`.
     #[doc(hidden)]
     fn shift(&mut self, by: u64, now: u64);
+    /// The same memory under other numbers and on another clock; see `PeerState::normalized`.
+    #[doc(hidden)]
+    #[must_use]
+    fn renamed(&self, number: impl Fn(u32) -> Option<u32>, stamp: impl Fn(u64) -> u64) -> Self;
 }
 
 /// A pong, and what the state knows about its ping without a ledger.
@@ -109,6 +113,18 @@ impl Ledger for Table {
             slot.at = shifted(slot.at, by, now);
         }
     }
+
+    fn renamed(&self, number: impl Fn(u32) -> Option<u32>, stamp: impl Fn(u64) -> u64) -> Self {
+        let mut renamed = Self::default();
+        for slot in self.slots.iter().filter(|slot| slot.seq != 0) {
+            if let Some(seq) = number(slot.seq) {
+                // Nobody asks when a ping was sent that was answered already.
+                let at = if slot.open { stamp(slot.at) } else { 0 };
+                *renamed.slot(seq) = Slot { seq, open: slot.open, at };
+            }
+        }
+        renamed
+    }
 }
 
 /// Remembers nothing: the newest ping is known to the state, an older one by the echoed stamp, if
@@ -148,6 +164,10 @@ impl Ledger for Echo {
 
     #[inline]
     fn shift(&mut self, _: u64, _: u64) {}
+
+    fn renamed(&self, _: impl Fn(u32) -> Option<u32>, _: impl Fn(u64) -> u64) -> Self {
+        Self
+    }
 }
 
 /// A past stamp moved forward by a pause, not into the future.

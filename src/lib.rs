@@ -25,6 +25,7 @@ mod ledger;
 mod liveness;
 mod machine;
 mod negotiate;
+mod normal;
 mod report;
 mod rtt;
 mod state;

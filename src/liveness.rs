@@ -37,6 +37,7 @@ impl Liveness {
     ];
 
     /// Whether silence is being judged.
+    #[inline]
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Starting | Self::Alive | Self::Suspect | Self::Recovering)
     }
@@ -54,12 +55,22 @@ impl Liveness {
         }
     }
 
+    #[inline]
     pub(crate) const fn index(self) -> u64 {
         self as u64
     }
 
+    #[inline]
     pub(crate) const fn from_index(index: u64) -> Self {
-        Self::ALL[(index % Self::ALL.len() as u64) as usize]
+        match index {
+            0 => Self::Idle,
+            1 => Self::Starting,
+            2 => Self::Alive,
+            3 => Self::Suspect,
+            4 => Self::Recovering,
+            5 => Self::Lost,
+            _ => Self::Closed,
+        }
     }
 }
 

@@ -189,7 +189,7 @@ fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
     let config = config.build().unwrap();
     let mut stream = started(here, config);
     let error = loop {
-        if let Err(error) = stream.write_all(&[7; 65536]) {
+        if let Err(error) = stream.write_all(&pattern(65536)) {
             break error;
         }
     };
@@ -216,7 +216,7 @@ fn strict_peer(there: TcpStream) -> thread::JoinHandle<u64> {
             .unwrap();
         let mut stream = started(there, config);
         let end = clock() + ms(1500);
-        let mut buf = [0; 65536];
+        let mut buf = [0; 4096];
         while clock() < end {
             if stream.wait_readable(ms(20)).unwrap() {
                 let _ = stream.read(&mut buf).unwrap();
@@ -293,9 +293,9 @@ fn a_program_that_was_blocked_for_long_finds_the_answer_before_it_judges() {
     let mut ping = [0; PING_LEN];
     there.read_exact(&mut ping).unwrap();
     let (frame, _) = Frame::decode(&ping).unwrap().unwrap();
-    let pong = frame.answer(Duration::ZERO, false).unwrap();
+    let answer = frame.answer(Duration::ZERO, false).unwrap();
     let mut bytes = [0; PING_LEN];
-    let len = pong.encode_into(&mut bytes).unwrap();
+    let len = answer.encode_into(&mut bytes).unwrap();
     there.write_all(&bytes[..len]).unwrap();
     thread::sleep(ms(1200));
     assert_eq!(stream.service().unwrap(), Liveness::Alive);
@@ -338,7 +338,7 @@ fn a_goodbye_is_the_end_of_the_bytes_and_a_crash_is_an_error() {
 fn closing_is_bounded_where_the_peer_reads_nothing() {
     let (mut here, _there) = pair();
     here.set_nonblocking(true).unwrap();
-    while here.write(&[7; 65536]).is_ok() {} // Until the buffers are full.
+    while here.write(&pattern(65536)).is_ok() {} // Until the buffers are full.
     let config = Config::builder().interval(ms(1000)).timeout(ms(9000)).drain_limit(ms(300));
     let mut stream = started(here, config.build().unwrap());
     stream.write_all(b"never leaves").unwrap();

@@ -1,8 +1,11 @@
 //! The part that all adapters share, without sockets and in virtual time.
 
+extern crate alloc;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use core::time::Duration;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use heartbeat_proto::adapter::{Driver, Ended, Notice, Setup, StreamDriver};
 use heartbeat_proto::codec::{Decoder, Frame, Item, MAX_DATA};
@@ -132,7 +135,7 @@ fn a_pong_that_was_begun_is_finished_before_the_next() {
 #[test]
 fn heartbeats_go_before_data_but_never_into_a_data_frame() {
     let mut stream = StreamDriver::new(fast(), at(0));
-    assert_eq!(stream.stage(&[b'x'; 20_000]).unwrap(), MAX_DATA);
+    assert_eq!(stream.stage(&vec![b'x'; 20_000]).unwrap(), MAX_DATA);
     assert_eq!(stream.stage(b"more").unwrap(), 0, "one data frame at a time");
     stream.driver_mut().received(&ping(1), at(1));
     // Nothing of the data frame has left: the pong goes first.

@@ -6,13 +6,16 @@
 //! In paused time everything is exact.
 #![cfg(feature = "tokio")]
 
+extern crate alloc;
+
+use alloc::sync::Arc;
 use core::future::Future;
-use core::pin::pin;
+use core::pin::{Pin, pin};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use heartbeat_proto::adapter::tokio::{Heartbeat, UdpHeartbeat};
@@ -21,7 +24,10 @@ use heartbeat_proto::codec::Frame;
 use heartbeat_proto::{
     Config, Event, FirstPing, LatePolicy, LifeRule, Liveness, Mode, PingId, Probing, Reason, Report,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream, ReadBuf, duplex,
+    split,
+};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -262,7 +268,7 @@ async fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
     let config = Config::builder().interval(ms(1000)).timeout(ms(4000)).write_stall(ms(400));
     let start = clock();
     let mut stream = Heartbeat::new(here, config.build().unwrap());
-    let error = stream.write_all(&[7; 100_000]).await.unwrap_err();
+    let error = stream.write_all(&pattern(100_000)).await.unwrap_err();
     let (report, took) = (lost(&error), clock() - start);
     assert_eq!(report.reason, Reason::WriteStalled, "{report}");
     assert!(took >= ms(400) && took < ms(450), "{took:?}");
@@ -276,7 +282,7 @@ async fn a_verdict_wakes_the_task_that_waits_for_the_other_direction() {
     let reader = tokio::spawn(async move { from.read(&mut [0; 10]).await.map(|_| ()) });
     let writer = tokio::spawn(async move {
         loop {
-            to.write_all(&[7; 65536]).await?;
+            to.write_all(&pattern(65536)).await?;
         }
     });
     let both = async { tokio::join!(reader, writer) };
@@ -284,6 +290,66 @@ async fn a_verdict_wakes_the_task_that_waits_for_the_other_direction() {
         timeout(ms(2000) + MARGIN, both).await.expect("both end");
     lost(&read.unwrap().unwrap_err());
     lost(&write.unwrap().unwrap_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_is_woken_though_another_task_polled_after_it_and_went_away() {
+    let (here, there) = duplex(16);
+    let (mut from, mut to) = split(Heartbeat::new(here, patient()));
+    let writer = tokio::spawn(async move {
+        to.write_all(&pattern(1000)).await.unwrap();
+        to.flush().await
+    });
+    tokio::task::yield_now().await; // The writer waits for room.
+    let reader = tokio::spawn(async move {
+        // The transport remembers the waker of this poll, and then nobody polls here any more.
+        assert!(timeout(Duration::ZERO, from.read(&mut [0; 10])).await.is_err());
+        sleep(Duration::from_secs(3600)).await;
+        drop(from);
+    });
+    tokio::task::yield_now().await;
+    let mut peer = Heartbeat::new(there, patient());
+    let mut got = vec![0; 1000];
+    peer.read_exact(&mut got).await.unwrap();
+    timeout(ms(1000), writer).await.expect("woken").unwrap().unwrap();
+    reader.abort();
+}
+
+/// Nothing to read, ever, and nobody to write to.
+struct Broken;
+
+impl AsyncRead for Broken {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_fails_for_one_task_wakes_the_other() {
+    let (mut from, mut to) = split(Heartbeat::new(Broken, Config::default()));
+    let reader = tokio::spawn(async move { from.read(&mut [0; 10]).await });
+    tokio::task::yield_now().await;
+    let _ = to.write(b"x").await;
+    let error = timeout(ms(1), reader).await.expect("woken").unwrap().unwrap_err();
+    assert_eq!(Ended::of(&error), Some(&Ended::Transport(ErrorKind::BrokenPipe)));
 }
 
 /// A peer that counts nothing but exact pongs as life, and pings every 50 ms.
@@ -309,7 +375,7 @@ async fn beside_a_strict_peer<F: Future<Output = ()>>(
     let peer = async {
         let (mut from, mut to) = split(Heartbeat::new(there, strict()));
         let reader = async {
-            let mut buf = [0; 65536];
+            let mut buf = [0; 4096];
             while from.read(&mut buf).await.unwrap() > 0 {}
         };
         let _ = timeout(Duration::from_secs(600), reader).await;
@@ -337,10 +403,10 @@ async fn a_program_that_only_reads_answers_pings() {
 async fn a_program_that_only_writes_answers_pings() {
     beside_a_strict_peer(|mut stream| async move {
         while stream.driver().liveness() != Liveness::Closed {
-            if stream.write_all(&[1; 10_000]).await.is_err() {
+            if stream.write_all(&[1; 1000]).await.is_err() {
                 break;
             }
-            sleep(ms(7)).await;
+            sleep(ms(20)).await; // Less than the peer's interval, or it would be answered late.
         }
     })
     .await;

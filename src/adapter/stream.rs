@@ -254,14 +254,6 @@ impl<D: Detector> StreamDriver<D> {
         self.settle();
     }
 
-    /// What a task that waits for the other direction wants to be woken for, if it changes.
-    #[cfg(feature = "tokio")]
-    pub(super) fn state_for_others(&self) -> (bool, bool, Liveness, bool) {
-        let readable = !self.inbox.is_empty() || self.input_over;
-        let ended = self.driver.ended().is_some();
-        (readable, self.data.is_empty(), self.driver.liveness(), ended)
-    }
-
     /// Closed by both ends, with nothing under way: that was it.
     fn settle(&mut self) {
         let closed = self.driver.liveness() == Liveness::Closed;

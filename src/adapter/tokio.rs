@@ -86,7 +86,7 @@ const MOST_READS: usize = 16;
 /// for a crash. After `shutdown` the peer's last bytes can still be read, for
 /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
 ///
-/// It may be given to [`tokio::io::split`](::tokio::io::split) and used from two tasks.
+/// It may be given to [`tokio::io::split`] and used from two tasks.
 pub struct Heartbeat<S, D: Detector = Deadline> {
     link: Wire<S, D>,
     pulse: Pulse,
@@ -229,16 +229,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Heartbeat<S, D> {
     /// One round of the driver loop.
     fn service(&mut self, slot: Slot, cx: &Context<'_>) {
         self.wakers.register(slot, cx.waker());
-        let before = self.link.stream.state_for_others();
         self.pulse.beat(&mut self.link, &mut Context::from_waker(&self.waker));
-        let ended = self.driver().ended();
-        if ended.is_some_and(|ended| !ended.on_purpose()) {
+        if self.driver().ended().is_some_and(|ended| !ended.on_purpose()) {
             if let Some(transport) = self.link.transport.take() {
                 (self.link.abort)(&transport);
+                self.wakers.wake_others(cx.waker()); // The transport will not.
             }
-        }
-        if self.link.stream.state_for_others() != before {
-            self.wakers.wake_others(cx.waker());
         }
     }
 }

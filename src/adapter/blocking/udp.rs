@@ -55,6 +55,7 @@ impl<D: Detector> UdpHeartbeat<D> {
     /// The socket cannot be made to block.
     pub fn new(socket: UdpSocket, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
+        socket.set_write_timeout(Some(GLANCE))?;
         let clock = StdClock::new();
         let driver = Driver::new(setup, clock.now());
         Ok(Self { socket, driver, clock, dropped: 0, refused: 0 })
@@ -192,13 +193,16 @@ impl<D: Detector> UdpHeartbeat<D> {
 
 /// Whether the error tells that a datagram did not get through, and nothing about the socket.
 pub(in crate::adapter) fn concerns_one_datagram(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Interrupted
-            | ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-    )
+    /// A datagram was longer than the buffer; other systems cut it short without a word.
+    const WSAEMSGSIZE: i32 = 10040;
+    (cfg!(windows) && error.raw_os_error() == Some(WSAEMSGSIZE))
+        || matches!(
+            error.kind(),
+            ErrorKind::Interrupted
+                | ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::NetworkDown
+        )
 }

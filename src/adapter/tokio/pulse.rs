@@ -59,11 +59,11 @@ impl Pulse {
         loop {
             let input = io.poll_input(&self.clock, cx);
             let now = self.clock.now();
-            let due = io.driver().next_deadline().is_some_and(|due| now >= due);
-            if due && input == Input::Drained {
+            let due = io.driver().next_deadline().filter(|&due| now >= due);
+            if let (Some(due), Input::Drained) = (due, input) {
                 // The runtime knows what the kernel has only from its last look, which may be
                 // older than the deadline. The timer has fired only if it looked since.
-                if !self.timer.is_elapsed() && self.timer.as_mut().poll(cx).is_pending() {
+                if !self.timer.is_elapsed() && self.arm(due, cx).is_pending() {
                     return;
                 }
                 io.driver().tick(now);
