@@ -3,10 +3,13 @@
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
 
+use heartbeat_proto::PingId;
+use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
 use serde_json::Value;
 
 fn heartbeat(args: &[&str]) -> Command {
@@ -173,6 +176,29 @@ fn serve_and_watch_talk_until_the_time_is_up() {
         assert_eq!((&end["event"], &end["on_purpose"]), (&"ended".into(), &true.into()));
         assert!(end["last"]["pongs"].as_u64() >= Some(1) && end["last"]["rtt_p50_ms"].is_number());
     }
+}
+
+#[test]
+fn udp_answers_a_ping_with_no_more_bytes_and_nothing_else_at_all() {
+    let (_server, _lines, address) = server("udp");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut ping = [0; MAX_FRAME];
+    let id = PingId::new(1, 7);
+    let len = Frame::Ping { id, handle: 3, stamp: 9, status: None }.encode_into(&mut ping).unwrap();
+    let mut goodbye = [0; MAX_FRAME];
+    let frame = Frame::Goodbye { epoch: 1, reason: 0 };
+    let goodbye_len = frame.encode_into(&mut goodbye).unwrap();
+
+    // In order, on loopback: an answer to anything but the ping would come first.
+    for datagram in [&b""[..], b"hello", &[0xff; 1400], &goodbye[..goodbye_len], &ping[..len]] {
+        socket.send_to(datagram, &address).unwrap();
+    }
+    let mut answer = [0; 2048];
+    let answer_len = socket.recv(&mut answer).unwrap();
+    assert!(answer_len <= len);
+    let answer = datagram::decode(&answer[..answer_len]).unwrap();
+    assert!(matches!(answer, Frame::Pong { id: answered, .. } if answered == id), "{answer:?}");
 }
 
 #[test]

@@ -48,8 +48,6 @@ fn rules() -> Result<Config, ConfigError> {
         .interval(Duration::from_millis(250))
         .timeout(Duration::from_millis(1200))
         .attempts(3)
-        // As every adapter does, so that the promise can be told before there is a connection.
-        .write_reports(true)
         .build()
 }
 

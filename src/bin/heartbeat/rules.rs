@@ -64,12 +64,12 @@ impl Profile {
 }
 
 impl Rules {
-    /// The rules that were asked for, on top of `base`; with write reports, as all adapters set
-    /// them, so that the promise can be told before there is a connection.
+    /// The rules that were asked for, on top of `base`.
     pub(crate) fn config(&self, base: &ConfigBuilder) -> Result<Config, ConfigError> {
-        let base = base.write_reports(true);
         if let Some(wish) = self.within {
-            return within(wish, &base);
+            let promise = Config::detect_within(wish)?;
+            let window = promise.response_window();
+            return base.interval(promise.interval()).response_window(window).build();
         }
         let profile = self.profile.config();
         let builder = base
@@ -82,15 +82,6 @@ impl Rules {
             _ => builder.build(),
         }
     }
-}
-
-/// A promise of at most `wish`. [`Config::detect_within`] is not it: adapters report writes, which
-/// adds a response window to the worst case (rule C6). Here that window is counted in: an interval
-/// of 3/14, a window of 2/14, so `3 + 3 * 2` for the timeout, two windows and a gap of 1/14.
-fn within(wish: Duration, base: &ConfigBuilder) -> Result<Config, ConfigError> {
-    // The bounds of the wish, with their message.
-    Config::detect_within(wish)?;
-    base.interval(wish * 3 / 14).response_window(wish / 7).build()
 }
 
 /// `ping every 1s, dead after 4s of silence (3 unanswered), found within 6.45s`.
@@ -108,13 +99,25 @@ pub(crate) fn describe(config: &Config) -> String {
 mod tests {
     use super::*;
 
+    fn rules(profile: Profile) -> Rules {
+        Rules { profile, within: None, interval: None, timeout: None, attempts: None }
+    }
+
+    #[test]
+    fn a_profile_is_the_preset_of_its_name() {
+        for &profile in Profile::value_variants() {
+            let config = rules(profile).config(&Config::builder());
+            assert_eq!(config, Ok(profile.config()), "{profile:?}");
+        }
+    }
+
     #[test]
     fn a_wish_is_the_promise_of_the_rules_made_of_it() {
         for wish in [6_000_000, 6_000_001, 1_000_000_000, 9_999_999_999, 86_400_000_000_000] {
-            let wish = Duration::from_nanos(wish);
-            let config =
-                within(wish, &Config::builder().write_reports(true)).expect("a possible wish");
-            assert!(config.write_reports() && config.worst_case_detection() <= wish, "{wish:?}");
+            let within = Some(Duration::from_nanos(wish));
+            let rules = Rules { within, ..rules(Profile::Lan) };
+            let config = rules.config(&Config::builder()).expect("a possible wish");
+            assert!(Some(config.worst_case_detection()) <= within, "{wish}");
         }
     }
 }

@@ -195,3 +195,40 @@ fn as_millis<S: serde::Serializer>(
 ) -> Result<S::Ok, S::Error> {
     (*known).into().map(millis).serialize(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found_after(found: Duration, own_lateness: Duration) -> Outcome {
+        let mut outcome = Outcome::of(1, "test", "nothing");
+        outcome.silence(found, own_lateness, &Config::lan());
+        outcome
+    }
+
+    #[test]
+    fn a_verdict_fails_the_scene_only_outside_of_its_bounds() {
+        let config = Config::lan();
+        let most = config.worst_case_detection() + DELIVERY;
+        let (none, a_bit) = (Duration::ZERO, Duration::from_nanos(1));
+        assert!(found_after(config.floor(), none).passed);
+        assert!(!found_after(config.floor() - a_bit, none).passed);
+        assert!(found_after(most, none).passed);
+        assert!(!found_after(most + a_bit, none).passed);
+        assert!(found_after(most + a_bit, a_bit).passed);
+    }
+
+    #[test]
+    fn a_broken_promise_is_shown_as_it_is() {
+        let outcome = found_after(Duration::from_secs(60), Duration::ZERO);
+        let block = outcome.block(100);
+        assert!(block.contains("FAIL") && block.contains("broken: to be found within"), "{block}");
+        assert!(table(&[outcome]).contains("FAIL"));
+    }
+
+    #[test]
+    fn lines_keep_to_the_width() {
+        let block = found_after(Duration::from_secs(60), Duration::ZERO).block(50);
+        assert!(block.lines().all(|line| console::measure_text_width(line) <= 50), "{block}");
+    }
+}
