@@ -69,6 +69,8 @@ pub struct Actions {
     findings: Findings,
     /// For the shell: the round trip that was measured, in microseconds; 0: none.
     pub(crate) rtt_micros: u32,
+    /// For the shell: when the ping left whose round trip was measured.
+    pub(crate) answered: u64,
     pong: PingId,
     /// Shared by ping and beacon: a call yields at most one of them.
     probe: PingId,

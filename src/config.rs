@@ -228,20 +228,15 @@ impl<D> Config<D> {
     /// silent, if the caller is punctual:
     ///
     /// * [`LatePolicy::Strict`] and [`LatePolicy::Forgive`]: `ceiling`;
-    /// * [`LatePolicy::Reprobe`]: `ceiling + response_window + min_gap`, and with
-    ///   [`write_reports`](ConfigBuilder::write_reports) one `response_window` more, since the
-    ///   window of the probe runs from its writing.
+    /// * [`LatePolicy::Reprobe`]: `ceiling + response_window + min_gap`.
     ///
-    /// To be added: the caller's own lateness, summed over the calls of that silence; what a peer
+    /// To be added: a nanosecond for each limit, which is passed only then (rule T4); the caller's own lateness, summed over the calls of that silence; what a peer
     /// that announced a larger gap than `min_gap` adds to it; one response window more under
     /// [`PingSchedule::External`]; and `startup_grace` for a peer that was never heard. Rules C5
     /// and C6.
     pub const fn worst_case_detection(&self) -> Duration {
         Duration::from_nanos(match self.late_policy {
             LatePolicy::Strict | LatePolicy::Forgive(_) => self.ceiling,
-            LatePolicy::Reprobe if self.write_reports => {
-                self.ceiling + 2 * self.window + self.min_gap
-            }
             LatePolicy::Reprobe => self.ceiling + self.window + self.min_gap,
         })
     }
@@ -338,6 +333,11 @@ impl<D> Config<D> {
     /// Whether this end sends pings and may demand answers.
     pub(crate) const fn probes(&self) -> bool {
         matches!(self.mode, Mode::Symmetric | Mode::Initiator)
+    }
+
+    /// Whether this end sends pings, or beacons in their place.
+    pub(crate) const fn sends_on_plan(&self) -> bool {
+        self.probes() || matches!(self.mode, Mode::Beacon)
     }
 
     /// Whether this end judges the silence of its peer.

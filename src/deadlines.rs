@@ -10,7 +10,7 @@ use crate::config::{Config, Mode, PingSchedule, Probing};
 use crate::detector::{Detector, Trust};
 use crate::ledger::Ledger;
 use crate::liveness::Liveness;
-use crate::state::{Grant, PeerState, Waiting};
+use crate::state::{PeerState, Reprobe, Waiting};
 
 /// Not due. No real deadline can reach it: stamps end four `MAX_SPAN` before (rule T6).
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -67,7 +67,11 @@ where
         suspect_interval: config.suspect_interval,
         floor: config.floor,
     };
-    if state.is_slowed() { slowed(config, state, numbers) } else { numbers }
+    if state.is_slowed() && config.sends_on_plan() {
+        slowed(config, state, numbers)
+    } else {
+        numbers
+    }
 }
 
 #[cold]
@@ -164,9 +168,11 @@ impl Deadlines {
         match state.liveness() {
             Liveness::Closed => none,
             Liveness::Lost if !state.may_reopen(config) => none, // P13
-            Liveness::Lost => {
-                Self { probe: probe(config, state, &effective(config, state), NEVER), ..none }
-            }
+            Liveness::Lost => Self {
+                probe: probe(config, state, &effective(config, state), NEVER),
+                window: window(config, state),
+                ..none
+            },
             Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
             _ => Self { verdict: state.plan + 1, ..none },
         }
@@ -230,11 +236,10 @@ fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, 
     if !config.judges() {
         return NEVER;
     }
-    match state.grant() {
-        Grant::Wanted => NEVER,
-        Grant::None | Grant::Spent => limit + 1,
-        Grant::Used if state.waiting() == Waiting::Nothing => limit + 1,
-        Grant::Used => limit.max(state.waiting_since + config.window) + 1,
+    match state.reprobe() {
+        Reprobe::Wanted => NEVER,
+        Reprobe::None | Reprobe::Spent => limit + 1,
+        Reprobe::Running => limit.max(state.waiting_since + config.window) + 1,
     }
 }
 
@@ -268,7 +273,9 @@ where
 #[inline]
 fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     match state.waiting() {
-        Waiting::Pong | Waiting::Caller => state.waiting_since + config.window + 1,
+        Waiting::Pong | Waiting::Caller | Waiting::Window => {
+            state.waiting_since + config.window + 1
+        }
         Waiting::Nothing | Waiting::Resume => NEVER,
     }
 }
@@ -281,12 +288,12 @@ fn probe<D: Detector, L: Ledger>(
     numbers: &Effective,
     limit: u64,
 ) -> u64 {
-    if !config.probes() && config.mode != Mode::Beacon {
+    if !config.sends_on_plan() {
         return NEVER;
     }
     let mut due = state.plan;
     if !state.ping_unwritten() {
-        if state.probe_wanted() || state.grant() == Grant::Wanted {
+        if state.probe_wanted() || state.reprobe() == Reprobe::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
             due = due.min(fast_probe(config, state, numbers, limit));
@@ -297,7 +304,7 @@ fn probe<D: Detector, L: Ledger>(
     }
     let asks_caller = config.schedule == PingSchedule::External && !state.probe_wanted();
     match state.waiting() {
-        _ if state.grant() == Grant::Wanted => due,
+        _ if state.reprobe() == Reprobe::Wanted => due,
         Waiting::Caller if asks_caller => NEVER,
         // One ping outstanding at a time where pongs cannot be told apart (rule P9), and one
         // request at a time to a caller who probes (rule P10).
@@ -367,7 +374,7 @@ where
         && config.mode != Mode::Beacon
         && state.heard_traffic()
         && !state.probe_wanted()
-        && state.grant() != Grant::Wanted;
+        && state.reprobe() != Reprobe::Wanted;
     let moved = state.ev.saturating_add(gap_to_next);
     let verify_at = state
         .last_ping

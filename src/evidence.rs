@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::config::{LatePolicy, LifeRule, Mode};
+use crate::config::{LifeRule, Mode};
 use crate::deadlines;
 use crate::detector::{Detector, Evidence, Sign};
 use crate::event::{Event, PingId};
@@ -11,7 +11,7 @@ use crate::finding::Findings;
 use crate::ledger::{Answer, Ledger, Query};
 use crate::liveness::{Liveness, Reason};
 use crate::machine::Call;
-use crate::state::{Grant, Waiting};
+use crate::state::{Reprobe, Waiting};
 use crate::time::{Timestamp, nanos};
 
 impl<D: Detector, L: Ledger> Call<'_, D, L> {
@@ -45,11 +45,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 }
             }
             Event::PingDue => {
-                let reopening = self.is_reopening();
-                if self.config.probes()
-                    && (self.state.liveness().is_live() || reopening)
-                    && !self.state.draining()
-                {
+                let alive = self.state.liveness().is_live() && !self.state.draining();
+                if self.config.probes() && (alive || self.is_reopening()) {
                     self.state.set_probe_wanted(true); // P7
                 }
             }
@@ -57,8 +54,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.change_life(event);
             }
             Event::Suspend => {
-                let ended = matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed);
-                if !ended && self.state.waiting() != Waiting::Resume {
+                let lost = self.state.liveness() == Liveness::Lost;
+                if !lost && !self.has_ended() && self.state.waiting() != Waiting::Resume {
                     self.state.wait(Waiting::Resume, self.now); // L5
                 }
             }
@@ -68,25 +65,26 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     /// The life cycle (section 6).
     fn change_life(&mut self, event: Event) {
-        let ended = matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed);
         let idle = self.state.liveness() == Liveness::Idle;
         match event {
+            _ if self.has_ended() => {}
             Event::Start if idle => self.begin(Liveness::Starting),
-            Event::Drain if idle => self.close(Reason::ClosedLocally),
-            Event::Drain if !ended && !self.state.draining() => {
+            // There is nothing to drain.
+            Event::Drain if idle || self.is_reopening() => self.close(Reason::ClosedLocally),
+            Event::Drain if !self.state.draining() => {
                 self.state.set_draining(true);
                 self.state.wait(Waiting::Nothing, self.now);
                 self.state.set_probe_wanted(false);
-                self.state.set_grant(Grant::None);
+                self.state.set_reprobe(Reprobe::None);
                 self.state.plan = self.now + self.config.drain_limit; // L3
             }
-            Event::Close if !ended => {
-                if !idle && self.config.mode != Mode::Passive {
+            Event::Close => {
+                if self.state.liveness().is_live() && self.config.mode != Mode::Passive {
                     self.out.goodbye(); // L4
                 }
                 self.close(Reason::ClosedLocally);
             }
-            Event::GoodbyeReceived if !ended => self.close(Reason::Goodbye),
+            Event::GoodbyeReceived => self.close(Reason::Goodbye),
             _ => {}
         }
     }
@@ -102,9 +100,6 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if id.epoch() != self.state.epoch {
             return self.out.report(Findings::PONG_WRONG_EPOCH);
         }
-        if calm {
-            self.calm_down();
-        }
         if id.seq() == 0 || id.seq() > self.state.seq {
             self.out.report(Findings::PONG_UNMATCHED);
             return self.hear_pong(false, id.seq(), None);
@@ -117,17 +112,26 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             newest_at: self.state.last_ping,
             newest_answered: self.state.unanswered() == 0,
             judged_at: judged.then_some(self.state.waiting_since),
-            gap: deadlines::effective(self.config, self.state).gap,
+            gap: self.config.min_gap,
         };
-        match self.state.ledger.answered(&query) {
-            Answer::Open(sent) => self.ping_answered(id.seq(), sent, nanos(hold)),
+        let answer = self.state.ledger.answered(&query);
+        if answer != Answer::Duplicate && self.state.liveness() != Liveness::Recovering {
+            self.state.set_in_a_row(0); // J10: the peer does answer, however late.
+        }
+        match answer {
+            Answer::Open(sent) => {
+                if calm {
+                    self.calm_down();
+                }
+                self.ping_answered(id.seq(), sent, nanos(hold));
+            }
             Answer::Duplicate => {
                 self.out.report(Findings::PONG_DUPLICATE);
                 self.hear_pong(false, id.seq(), None);
             }
             Answer::Forgotten => {
                 self.out.report(Findings::PONG_LATE);
-                self.hear_pong(true, id.seq(), None);
+                self.hear_pong(false, id.seq(), None); // It may be a replay.
             }
         }
     }
@@ -140,7 +144,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.out.report(Findings::PONG_LATE);
         }
         if !overtaken {
-            self.state.set_unanswered(behind.min(14) as u8);
+            self.state.set_unanswered(behind as u8); // Less than what it was.
         }
         if behind == 0 && self.state.ping_unwritten() {
             // The report of its writing is still to come, or got lost.
@@ -148,9 +152,11 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.state.tx_at = self.now;
         }
         let judged_at = self.state.waiting_since;
-        let gap = deadlines::effective(self.config, self.state).gap;
-        if self.state.waiting() == Waiting::Pong && sent.saturating_add(gap) > judged_at {
-            self.state.push_outcome(false);
+        // An earlier ping left at least the gap before the judged one.
+        let resolves = sent.saturating_add(self.config.min_gap) > judged_at;
+        if self.state.waiting() == Waiting::Pong && resolves {
+            let in_time = self.now <= judged_at + self.config.window;
+            self.state.push_outcome(!in_time && !self.late);
             if behind == 0 {
                 self.state.wait(Waiting::Nothing, self.now);
             } else {
@@ -160,6 +166,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
         self.state.rtt.sample(rtt);
         self.out.rtt_micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+        self.out.answered = sent;
         self.hear_pong(true, seq, Some(rtt));
     }
 
@@ -179,6 +186,9 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             return self.ping_answered(seq, self.state.last_ping, 0);
         }
         self.state.set_unanswered(0);
+        if self.state.liveness() != Liveness::Recovering {
+            self.state.set_in_a_row(0);
+        }
         if self.state.waiting() == Waiting::Pong {
             self.state.push_outcome(false);
             self.state.wait(Waiting::Nothing, self.now);
@@ -209,8 +219,15 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if self.config.mode == Mode::Initiator {
             self.out.report(Findings::UNEXPECTED_PING);
         }
-        if !self.out.findings().contains(Findings::PING_ABUSE) {
-            self.frame_received(Sign::Beat, stamp, None);
+        self.frame_received(Sign::Beat, stamp, None);
+    }
+
+    /// Nothing will ever happen again.
+    fn has_ended(&self) -> bool {
+        match self.state.liveness() {
+            Liveness::Closed => true,
+            Liveness::Lost => !self.is_reopening(),
+            _ => false,
         }
     }
 
@@ -228,9 +245,14 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let burst = u64::from(self.config.accept_burst) - 1;
         if self.state.tat <= self.now.saturating_add(burst.saturating_mul(half_gap)) {
             self.state.tat = self.state.tat.max(self.now).saturating_add(half_gap);
+            self.state.set_struck(false);
             return true;
         }
         self.out.report(Findings::PING_STRIKE);
+        if self.state.struck() {
+            return false; // One burst, which a stalled path makes of honest pings, is one strike.
+        }
+        self.state.set_struck(true);
         let strikes = self.state.strikes();
         self.state.set_strikes(strikes.saturating_add(1).min(self.config.max_strikes));
         if strikes < self.config.max_strikes && self.state.strikes() == self.config.max_strikes {
@@ -248,7 +270,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     // ----- What the peer asks for (rules A5, A6) -----
 
     fn calm_down(&mut self) {
-        if self.state.calm_obeyed() || !self.state.liveness().is_live() {
+        let live = self.state.liveness().is_live() && !self.state.draining();
+        if self.state.calm_obeyed() || !live {
             return;
         }
         let before = deadlines::effective(self.config, self.state).interval;
@@ -260,7 +283,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         }
         self.state.set_calm_obeyed(true);
         self.out.report(Findings::CALMED);
-        self.slow_plan();
+        self.replan();
     }
 
     fn limit_received(&mut self, min_gap: u64) {
@@ -268,15 +291,10 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.out.report(Findings::LIMIT_EXCEEDED);
         }
         self.state.set_peer_gap(min_gap);
-        self.slow_plan();
-        self.frame_received(Sign::Traffic, None, None);
-    }
-
-    /// A ping planned for the old interval would be one too many.
-    fn slow_plan(&mut self) {
-        if self.state.liveness().is_live() && !self.state.draining() && self.state.seq != 0 {
-            self.state.plan = self.state.plan.max(self.state.last_ping + self.next_gap());
+        if self.state.liveness().is_live() && !self.state.draining() {
+            self.replan();
         }
+        self.frame_received(Sign::Traffic, None, None);
     }
 
     // ----- Writes -----
@@ -286,16 +304,21 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if !newest || !self.state.ping_unwritten() {
             return;
         }
-        let judged = self.state.waiting_since == self.state.last_ping;
+        self.state.ledger.written(id.seq(), self.now);
+        self.state.set_ping_unwritten(false);
+        self.state.set_tx_owing(false);
+        self.state.tx_at = self.now;
+        let took = self.now - self.state.last_ping;
+        self.state.set_written_late(took > self.config.slack);
+        if self.state.reprobe() == Reprobe::Running && self.state.judges_newest() {
+            return; // J6: the window that was granted runs from the emission.
+        }
         if self.state.waiting() == Waiting::Nothing
-            || (self.state.waiting() == Waiting::Pong && judged)
+            || (self.state.waiting() == Waiting::Pong && self.state.judges_newest())
         {
             self.state.wait(Waiting::Pong, self.now); // P8: the window runs from the writing.
         }
-        self.state.ledger.written(id.seq(), self.now);
         self.state.last_ping = self.now;
-        self.state.set_ping_unwritten(false);
-        self.state.tx_at = self.now;
     }
 
     // ----- Life -----
@@ -310,49 +333,55 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     ) {
         match self.state.liveness() {
             Liveness::Idle | Liveness::Closed => return,
-            Liveness::Lost if !self.state.may_reopen(self.config) => {
-                // E9: told once; `good` has no other use here.
-                if self.state.good() == 0 {
-                    self.state.set_good(1);
-                    self.out.report(Findings::MISTAKE);
+            Liveness::Lost if !self.is_reopening() => {
+                if !self.state.mistaken() && (self.overdue || !self.lost_just_now()) {
+                    self.state.set_mistaken(true);
+                    self.out.report(Findings::MISTAKE); // E9: told once.
                 }
                 return;
             }
+            Liveness::Lost if self.lost_just_now() => return, // E10: void.
             Liveness::Lost if self.config.probes() && sign != Sign::Pong => return,
             _ => {}
         }
-        if self.overdue && self.config.late_policy != LatePolicy::Strict {
+        if self.overdue {
             self.out.report(Findings::LATE_EVIDENCE);
         }
         self.learn(sign, seq, beat, rtt);
         self.out.heard = true;
         self.state.ev = self.now;
         self.state.set_misses(0);
-        self.state.set_grant(Grant::None);
+        self.state.set_reprobe(Reprobe::None);
         self.state.set_heard_traffic(sign != Sign::Pong);
         self.recover(sign);
     }
 
     fn recover(&mut self, sign: Sign) {
-        let liveness = self.state.liveness();
-        match liveness {
+        match self.state.liveness() {
             Liveness::Starting => self.change(Liveness::Alive, Reason::Heard),
-            Liveness::Lost | Liveness::Recovering => {
-                let needed = self.config.reopen_after.max(1);
-                if sign == Sign::Pong || !self.config.probes() || needed == 1 {
-                    self.state.set_good(self.state.good() + 1);
-                }
-                if liveness == Liveness::Lost {
-                    self.out.report(Findings::MISTAKE);
-                }
-                if self.state.good() >= needed {
-                    self.state.set_good(0);
-                    self.change(Liveness::Alive, Reason::Heard);
-                } else if liveness == Liveness::Lost {
-                    self.change(Liveness::Recovering, Reason::Heard);
-                }
+            Liveness::Lost => {
+                self.state.set_mistaken(true);
+                self.out.report(Findings::MISTAKE);
+                self.change(Liveness::Recovering, Reason::Heard);
+                let interval = deadlines::effective(self.config, self.state).interval;
+                self.state.plan = self.state.plan.min(self.state.last_ping + interval);
+                self.count_good(sign);
             }
+            Liveness::Recovering => self.count_good(sign),
             _ => {}
+        }
+    }
+
+    /// Enough good replies make Recovering Alive: after a loss `reopen_after`, on the next
+    /// connection one (rules L7, L8).
+    fn count_good(&mut self, sign: Sign) {
+        let needed = if self.state.mistaken() { self.config.reopen_after.max(1) } else { 1 };
+        if sign == Sign::Pong || !self.config.probes() || needed == 1 {
+            self.state.set_in_a_row(self.state.in_a_row() + 1);
+        }
+        if self.state.in_a_row() >= needed {
+            self.state.set_in_a_row(0);
+            self.change(Liveness::Alive, Reason::Heard);
         }
     }
 

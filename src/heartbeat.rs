@@ -63,7 +63,7 @@ pub struct HeartbeatMachine<D: Detector = Deadline, L: Ledger = Table> {
     now: u64,
     /// The wake-up asked for, a function of `config` and `state`; [`NEVER`] if none.
     due: u64,
-    /// The last time life was heard.
+    /// When the newest answered ping left; where none are sent, when life was last heard.
     proof: Option<u64>,
     last_rtt: Option<Duration>,
     /// The worst lateness in the present silence.
@@ -207,12 +207,12 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         self.config.detector.suspicion(&self.state.detector, &trust, now)
     }
 
-    /// Whether life was heard after `since`: proof that the peer, not only the local socket
-    /// buffer, is there. Before reusing a pooled connection, send [`Event::PingDue`] and wait for
-    /// this.
+    /// Whether the peer has answered a ping that left at `since` or later: proof that it was there
+    /// then. Frames that lay in a buffer prove nothing. (Where no pings are sent: whether life was
+    /// heard since.) Before reusing a pooled connection, send [`Event::PingDue`] and wait for this.
     pub const fn is_verified_since(&self, since: Timestamp) -> bool {
         match self.proof {
-            Some(at) => at > since.as_nanos() && self.liveness().is_live(),
+            Some(at) => at >= since.as_nanos() && self.liveness().is_live(),
             None => false,
         }
     }
@@ -259,6 +259,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
             let rtt = Duration::from_micros(actions.rtt_micros.into());
             self.last_rtt = Some(rtt);
             self.rtts.record(rtt);
+            self.proof = self.proof.max(Some(actions.answered));
         }
         self.stats.count_actions(actions);
         if let Some(transition) = actions.transition() {
@@ -280,7 +281,9 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
             });
         }
         if actions.heard {
-            self.proof = Some(self.now);
+            if !self.config.probes() {
+                self.proof = Some(self.now);
+            }
             self.worst_lateness = 0;
         }
     }

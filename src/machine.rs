@@ -19,10 +19,10 @@
 //!      └──────────────▶ Lost ◀──────────────────┴─────────────────┼──┘
 //!                         │              reopen_after: good reply │
 //!                         └───────────────────────────────────────┘
-//!    any but Lost ── Close, GoodbyeReceived ──▶ Closed
+//!    any but a final Lost ── Close, GoodbyeReceived ──▶ Closed
 //! ```
 //!
-//! What is due, and when, is decided in `deadlines.rs`; nothing here computes a deadline. The rule
+//! Whether something is due is decided in `deadlines.rs`, by the stamps that are set here. The rule
 //! ids in comments are those of `docs/SPEC.md`.
 
 use crate::action::Actions;
@@ -34,7 +34,7 @@ use crate::finding::Findings;
 use crate::jitter;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason, Transition};
-use crate::state::{Grant, PeerState, Waiting};
+use crate::state::{PeerState, Reprobe, Waiting};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
@@ -71,9 +71,19 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             call.exhaust_clock();
             return call.out;
         }
+        if !config.write_reports {
+            call.state.set_ping_unwritten(false);
+            call.state.set_tx_owing(false);
+        }
+        if call.state.waiting() == Waiting::Resume {
+            return call.out; // The resume sees to the rest.
+        }
+        if !config.probes() {
+            call.state.wait(Waiting::Nothing, now);
+        }
         if call.state.liveness().is_live() && !call.state.draining() {
-            let interval = deadlines::effective(config, call.state).interval;
-            call.state.plan = call.state.plan.min(call.state.last_ping + interval).max(now);
+            call.state.set_reprobe(Reprobe::None);
+            call.replan();
             call.grant_if_near();
         }
         call.judge();
@@ -89,7 +99,6 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         next.rtt = self.rtt;
         next.set_calm(self.calm());
         next.set_peer_gap(self.peer_gap());
-        next.set_good(config.reopen_after.saturating_sub(1));
         let mut call = Call::new(config, &mut next, now);
         call.begin(Liveness::Recovering);
         next
@@ -133,7 +142,7 @@ pub(crate) struct Call<'a, D: Detector, L: Ledger> {
     pub(crate) now: u64,
     /// The caller was later than the slack.
     pub(crate) late: bool,
-    /// The limit of silence was already passed when the call began.
+    /// The verdict was due already when the call began.
     pub(crate) overdue: bool,
     pub(crate) out: Actions,
 }
@@ -179,6 +188,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
                 self.resume(0); // L5
             }
+        } else if matches!(event, Event::Resume { .. }) {
+            // A freeze that nobody announced: the resume credits it (L6).
         } else if self.now >= due && self.state.liveness().is_live() && !self.state.draining() {
             self.late = self.now - due > self.config.slack;
             if self.late || !matches!(event, Event::Tick) {
@@ -192,8 +203,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn woken_late(&mut self, lateness: u64) {
         if self.late {
             self.out.report(Findings::LATE_CALL);
-            if let LatePolicy::Forgive(most) = self.config.late_policy {
-                self.shift(lateness.min(nanos(most))); // J7
+            match self.config.late_policy {
+                LatePolicy::Forgive(most) => {
+                    self.shift(lateness.min(nanos(most)), self.now - lateness); // J7
+                }
+                LatePolicy::Reprobe => self.state.forgive_writer(lateness, self.now), // J6
+                LatePolicy::Strict => {}
             }
         }
         self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
@@ -207,11 +222,16 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         if matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed) {
             return;
         }
-        let frozen = match self.state.waiting() {
-            Waiting::Resume => self.now - self.state.waiting_since,
-            _ => 0,
-        };
-        self.shift(frozen.max(slept));
+        if self.state.waiting() == Waiting::Resume {
+            let began = self.state.waiting_since;
+            self.shift(self.now - began, began);
+            self.shift(slept.saturating_sub(self.now - began), self.now);
+        } else {
+            self.shift(slept, self.now);
+        }
+        if self.state.unanswered() > 0 {
+            self.state.set_ambiguity(2); // Its pong may still come.
+        }
         self.state.wait(Waiting::Nothing, self.now);
         self.out.report(Findings::RESUMED);
         if self.state.liveness().is_live() && !self.state.draining() {
@@ -219,9 +239,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
     }
 
-    /// Time stood still for `by` (rules J7, L6).
-    fn shift(&mut self, by: u64) {
-        self.state.shift(by, self.now);
+    /// Time stood still for `by` since `began` (rules J7, L6).
+    fn shift(&mut self, by: u64, began: u64) {
+        self.state.shift(by, began, self.now);
         if !self.state.draining() {
             let interval = deadlines::effective(self.config, self.state).interval;
             self.state.plan = self.state.plan.min(self.now + interval);
@@ -237,7 +257,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn has_to_judge(&self, deadlines: &Deadlines) -> bool {
         self.now >= deadlines.judgement()
             || self.out.has_news()
-            || self.state.grant() == Grant::Used
+            || self.state.reprobe() == Reprobe::Running
             || matches!(self.state.liveness(), Liveness::Suspect | Liveness::Lost)
     }
 
@@ -268,7 +288,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         let deadlines = Deadlines::of(self.config, self.state);
         if self.now >= deadlines.verdict {
             if self.may_wait_for_window() {
-                self.state.set_grant(Grant::Used);
+                self.state.set_reprobe(Reprobe::Running);
                 self.out.report(Findings::REPROBE);
             } else {
                 return self.lose(self.reason_of_silence());
@@ -308,67 +328,66 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// newest ping, which is judged after it.
     fn end_windows(&mut self) {
         for _ in 0..2 {
-            let passed = self.now > self.state.waiting_since + self.config.window;
-            if passed && self.state.grant() == Grant::Used {
-                self.state.set_grant(Grant::Spent); // J6: one window, whatever is judged next.
+            if self.now <= self.state.waiting_since + self.config.window {
+                return;
+            }
+            let granted = self.state.reprobe() == Reprobe::Running;
+            if granted {
+                self.state.set_reprobe(Reprobe::Spent); // J6: one window, whatever is judged next.
             }
             match self.state.waiting() {
-                Waiting::Pong if passed => self.end_window(),
-                Waiting::Caller if passed => {
+                Waiting::Pong => self.end_window(granted),
+                Waiting::Window => self.state.wait(Waiting::Nothing, self.now),
+                Waiting::Caller => {
                     self.state.wait(Waiting::Nothing, self.now);
-                    if self.config.probes() {
-                        self.out.report(Findings::NOT_PROBED); // P10
-                    }
+                    self.out.report(Findings::NOT_PROBED); // P10
                 }
-                _ => return,
+                Waiting::Nothing | Waiting::Resume => return,
             }
         }
     }
 
     /// The judged ping went unanswered (rules P8, J9, J10).
-    fn end_window(&mut self) {
+    fn end_window(&mut self, granted: bool) {
         let since = self.state.waiting_since;
-        let newest = since == self.state.last_ping;
+        let newest = self.state.judges_newest();
         if newest || self.state.unanswered() == 0 {
             self.state.wait(Waiting::Nothing, self.now);
         } else {
             self.state.wait(Waiting::Pong, self.state.last_ping);
         }
-        if self.state.ping_unwritten() && newest {
+        if newest && self.state.ping_unwritten() {
             self.out.report(Findings::WRITE_STALLED); // J11: it never left, so nobody missed it.
+            if self.state.liveness() == Liveness::Lost {
+                self.state.set_ping_unwritten(false); // Given up: datagrams do get dropped.
+            }
             return;
         }
-        self.state.set_good(0);
+        if newest && granted && self.state.written_late() {
+            return; // J6: it left too late to be missed already.
+        }
         self.state.set_ambiguity(2);
+        let recovering = self.state.liveness() == Liveness::Recovering;
+        self.state.set_in_a_row(if recovering { 0 } else { self.state.in_a_row() + 1 });
         if !self.state.liveness().is_live() {
             return;
         }
-        let before = self.probes_are_lost();
+        let was_lossy = self.probes_are_lost();
         if !self.late {
-            // A pause of our own says nothing about the path.
-            self.state.push_outcome(true);
-        }
-        if !before && self.probes_are_lost() {
-            self.find(Findings::PROBE_LOSS, self.config.loss_verdict, Reason::ProbeLoss);
+            self.state.push_outcome(true); // A pause of our own says nothing about the path.
         }
         if self.state.ev <= since {
             self.state.set_misses(self.state.misses() + 1);
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
-        } else {
-            self.note_unanswered();
-        }
-    }
-
-    /// The peer talks, but a ping of ours was not answered (rule J10).
-    fn note_unanswered(&mut self) {
-        /// `unanswered` saturates here once the limit was told.
-        const TOLD: u8 = 15;
-        let unanswered = self.state.unanswered();
-        if unanswered >= self.config.unanswered_limit && unanswered != TOLD {
-            self.state.set_unanswered(TOLD);
+        } else if self.state.in_a_row() >= self.config.unanswered_limit
+            && matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
+        {
             let verdict = self.config.unanswered_verdict;
             self.find(Findings::PING_UNANSWERED, verdict, Reason::PingUnanswered);
+        }
+        if !was_lossy && self.probes_are_lost() && self.state.liveness().is_live() {
+            self.find(Findings::PROBE_LOSS, self.config.loss_verdict, Reason::ProbeLoss);
         }
     }
 
@@ -377,10 +396,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         n != 0 && self.state.losses(n) >= u32::from(k)
     }
 
-    /// Under Reprobe, a written ping gets its whole window, once a silence (rule J6).
+    /// Once a silence, a written ping gets its whole window: under Reprobe (rule J6), and under
+    /// the external schedule, whose caller may probe at the last moment (rule C6).
     fn may_wait_for_window(&self) -> bool {
-        self.config.late_policy == LatePolicy::Reprobe
-            && self.state.grant() == Grant::None
+        (self.config.late_policy == LatePolicy::Reprobe
+            || self.config.schedule == PingSchedule::External)
+            && self.state.reprobe() == Reprobe::None
             && self.state.misses() == 0
             && self.state.waiting() == Waiting::Pong
             && !self.state.ping_unwritten()
@@ -390,11 +411,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn reason_of_silence(&self) -> Reason {
         if self.state.misses() > 0 {
             Reason::NoResponse
-        } else if self.state.ping_unwritten()
-            || (self.config.write_reports && self.state.waiting() == Waiting::Pong)
-        {
+        } else if self.state.ping_unwritten() || self.state.written_late() {
             Reason::WriteStalled
-        } else if self.config.schedule == PingSchedule::External {
+        } else if self.config.schedule == PingSchedule::External
+            && self.state.waiting() != Waiting::Pong
+        {
             Reason::NotProbed
         } else {
             Reason::Silence
@@ -405,7 +426,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn grant_if_near(&mut self) {
         let (_, limit) = deadlines::limits(self.config, self.state);
         let near = limit < self.now + self.config.window;
-        if near && self.config.judges() && self.state.grant() == Grant::None {
+        if near && self.config.judges() && self.state.reprobe() == Reprobe::None {
             self.grant();
             self.out.report(Findings::REPROBE);
         }
@@ -417,16 +438,21 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             return;
         }
         let outstanding = !self.config.ids && self.state.waiting() == Waiting::Pong;
-        if !self.config.probes() || self.state.waiting() == Waiting::Caller {
-            // No probe of ours can be sent (or it was asked for already): the window alone.
-            self.state.wait(Waiting::Caller, self.now);
-            self.state.set_grant(Grant::Used);
+        let running = if !self.config.probes() {
+            Waiting::Window
+        } else if self.state.waiting() == Waiting::Caller {
+            Waiting::Caller // It was asked for already.
         } else if self.state.ping_unwritten() || outstanding {
             // A ping is under way and a second one may not be sent: that one is the probe.
-            self.state.set_grant(Grant::Used);
+            self.state.ledger.written(self.state.seq, self.now);
+            self.state.last_ping = self.now;
+            self.state.set_ambiguity(2);
+            Waiting::Pong
         } else {
-            self.state.set_grant(Grant::Wanted);
-        }
+            return self.state.set_reprobe(Reprobe::Wanted);
+        };
+        self.state.wait(running, self.now);
+        self.state.set_reprobe(Reprobe::Running);
     }
 
     /// A finding with a policy.
@@ -444,13 +470,21 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// The verdict (rule J12).
     pub(crate) fn lose(&mut self, reason: Reason) {
         self.state.wait(Waiting::Nothing, self.now);
-        self.state.set_grant(Grant::None);
+        self.state.set_reprobe(Reprobe::None);
         self.state.set_probe_wanted(false);
-        self.state.set_good(0);
+        self.state.set_in_a_row(0);
+        // Nobody waits for what was not written until now.
+        self.state.set_ping_unwritten(false);
+        self.state.set_tx_owing(false);
         if self.state.may_reopen(self.config) {
             self.state.plan = self.state.last_ping.saturating_add(self.config.down_interval);
         }
         self.change(Liveness::Lost, reason);
+    }
+
+    /// Whether the verdict has fallen in this very call: its evidence is void then.
+    pub(crate) fn lost_just_now(&self) -> bool {
+        self.out.transition().is_some_and(|change| change.to == Liveness::Lost)
     }
 
     /// At most one transition a call is told: of two, from where it began to where it ended.
@@ -476,11 +510,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
                 }
             }
         }
-        let unwritten = self.state.ping_unwritten();
+        let beacon = self.config.mode == Mode::Beacon;
+        let unwritten = self.state.ping_unwritten() || (beacon && self.state.tx_owing());
         self.advance_plan(next_gap);
         if unwritten {
             self.out.report(Findings::PING_SKIPPED); // P9
-        } else if self.config.mode == Mode::Beacon {
+        } else if beacon {
             self.send_beacon();
         } else if self.config.schedule == PingSchedule::Own || self.state.probe_wanted() {
             self.send_ping();
@@ -511,7 +546,19 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.state.plan = plan.min(now + numbers.interval);
     }
 
-    /// The jittered interval to the slot after next: shorter by up to `jitter` (rule P2).
+    /// The plan after the effective interval has changed: not sooner than it allows after the last
+    /// ping, and not later.
+    pub(crate) fn replan(&mut self) {
+        let interval = deadlines::effective(self.config, self.state).interval;
+        let (soonest, latest) =
+            (self.state.last_ping + self.next_gap(), self.state.last_ping + interval);
+        if self.state.seq != 0 {
+            self.state.plan = self.state.plan.max(soonest);
+        }
+        self.state.plan = self.state.plan.min(latest).max(self.now);
+    }
+
+    /// The jittered interval to the slot after this: shorter by up to `jitter` (rule P2).
     pub(crate) fn next_gap(&self) -> u64 {
         let interval = deadlines::effective(self.config, self.state).interval;
         interval - jitter::share(self.spread(interval), self.state.epoch, self.state.seq)
@@ -526,15 +573,16 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         let (now, seq) = (self.now, self.next_seq());
         self.state.ledger.emitted(seq, now);
         self.state.last_ping = now;
-        self.state.set_unanswered(self.state.unanswered().saturating_add(1));
+        self.state.set_unanswered(self.state.unanswered() + 1);
+        self.state.set_written_late(false);
         self.state.set_probe_wanted(false);
         self.state.set_calm_obeyed(false);
         self.state.set_ambiguity(self.state.ambiguity().saturating_sub(1));
-        if self.state.waiting() != Waiting::Pong || self.state.grant() == Grant::Wanted {
+        if self.state.waiting() != Waiting::Pong || self.state.reprobe() == Reprobe::Wanted {
             self.state.wait(Waiting::Pong, now);
         }
-        if self.state.grant() == Grant::Wanted {
-            self.state.set_grant(Grant::Used);
+        if self.state.reprobe() == Reprobe::Wanted {
+            self.state.set_reprobe(Reprobe::Running);
         }
         self.owe_write();
         self.state.set_ping_unwritten(self.config.write_reports);
@@ -542,7 +590,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     fn send_beacon(&mut self) {
-        let seq = self.next_seq();
+        // Where pings are sent the numbers are theirs (P11): a pong is told by how many lie behind.
+        let seq = if self.config.probes() { self.state.seq } else { self.next_seq() };
         if self.config.mode == Mode::Beacon {
             self.state.last_ping = self.now;
         }
@@ -553,11 +602,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// Asks the caller to probe (rule P10).
     fn request_probe(&mut self) {
-        if self.state.waiting() == Waiting::Nothing || self.state.grant() == Grant::Wanted {
+        if self.state.waiting() == Waiting::Nothing || self.state.reprobe() == Reprobe::Wanted {
             self.state.wait(Waiting::Caller, self.now);
             self.out.request_probe();
-            if self.state.grant() == Grant::Wanted {
-                self.state.set_grant(Grant::Used);
+            if self.state.reprobe() == Reprobe::Wanted {
+                self.state.set_reprobe(Reprobe::Running);
             }
         }
     }

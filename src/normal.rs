@@ -10,7 +10,7 @@ use crate::detector::Detector;
 use crate::ledger::Ledger;
 use crate::liveness::Liveness;
 use crate::rtt::Rtt;
-use crate::state::{Grant, PeerState, Waiting};
+use crate::state::{PeerState, Reprobe, Waiting};
 use crate::time::Timestamp;
 
 impl<D: Detector, L: Ledger> PeerState<D, L> {
@@ -123,12 +123,15 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.rtt = Rtt::default();
         self.detector = D::State::default();
         self.keep_outcomes(0);
-        self.set_grant(Grant::None);
+        self.set_reprobe(Reprobe::None);
         self.set_tx_owing(false);
         self.set_probe_wanted(false);
         self.set_heard_traffic(false);
         self.set_calm_obeyed(false);
         self.set_misses(0);
         self.set_strikes(0);
+        self.set_struck(false);
+        self.set_written_late(false);
+        self.set_in_a_row(0);
     }
 }

@@ -46,20 +46,22 @@ pub(crate) enum Waiting {
     Nothing,
     /// The answer to the judged ping.
     Pong,
-    /// The caller's `PingDue`; or, where no pings are sent, the end of a granted window.
+    /// The caller's `PingDue`, which was asked for.
     Caller,
+    /// Nothing but the end of a granted window: no ping can be sent here.
+    Window,
     /// The resume.
     Resume,
 }
 
 /// The one re-probe of a silence (rule J6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grant {
+pub(crate) enum Reprobe {
     None,
     /// Given; its probe has not left yet. No verdict falls.
     Wanted,
     /// Its probe's window runs.
-    Used,
+    Running,
     /// Its probe's window has run. Later windows of this silence put nothing off.
     Spent,
 }
@@ -125,6 +127,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             0 => Waiting::Nothing,
             1 => Waiting::Pong,
             2 => Waiting::Caller,
+            3 => Waiting::Window,
             _ => Waiting::Resume,
         }
     }
@@ -136,18 +139,18 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     }
 
     #[inline]
-    pub(crate) const fn grant(&self) -> Grant {
-        match self.word.get(GRANT) {
-            0 => Grant::None,
-            1 => Grant::Wanted,
-            2 => Grant::Used,
-            _ => Grant::Spent,
+    pub(crate) const fn reprobe(&self) -> Reprobe {
+        match self.word.get(REPROBE) {
+            0 => Reprobe::None,
+            1 => Reprobe::Wanted,
+            2 => Reprobe::Running,
+            _ => Reprobe::Spent,
         }
     }
 
     #[inline]
-    pub(crate) const fn set_grant(&mut self, grant: Grant) {
-        self.word.set(GRANT, grant as u64);
+    pub(crate) const fn set_reprobe(&mut self, grant: Reprobe) {
+        self.word.set(REPROBE, grant as u64);
     }
 
     /// The last `n` judged pings, one bit each, newest lowest; a set bit was lost.
@@ -170,19 +173,19 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     #[inline]
     pub(crate) const fn peer_gap(&self) -> u64 {
         let packed = self.word.get(PEER_GAP);
-        ((packed >> 4) << (packed & 15)) * 1_000_000
+        ((packed >> 5) << (packed & 31)).saturating_mul(1_000_000)
     }
 
-    /// Kept as eight bits of milliseconds and four of exponent: within 1 %, up to 2.3 hours.
+    /// Kept as seven bits of milliseconds and five of exponent: at most 1.6 % more.
     pub(crate) const fn set_peer_gap(&mut self, nanos: u64) {
         let millis = nanos.div_ceil(1_000_000);
         let mut exponent = 0;
-        while exponent < 15 && millis.div_ceil(1 << exponent) > 0xff {
+        while exponent < 31 && millis.div_ceil(1 << exponent) > 0x7f {
             exponent += 1;
         }
         let mantissa = millis.div_ceil(1 << exponent);
-        let mantissa = if mantissa > 0xff { 0xff } else { mantissa };
-        self.word.set(PEER_GAP, (mantissa << 4) | exponent);
+        let mantissa = if mantissa > 0x7f { 0x7f } else { mantissa };
+        self.word.set(PEER_GAP, (mantissa << 5) | exponent);
     }
 
     /// Whether any peer has changed the effective interval: `calm` and `peer_gap` in one look.
@@ -198,15 +201,34 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             || matches!(self.waiting(), Waiting::Resume)
     }
 
-    /// Time stood still for `by` nanoseconds: every stamp moves on, none into the future.
-    pub(crate) fn shift(&mut self, by: u64, now: u64) {
-        // A deadline of our own lies in the future and keeps its distance, up to a day.
-        self.plan = self.plan.saturating_add(by.min(MAX_SPAN_NANOS));
-        self.ev = shifted(self.ev, by, now);
+    /// Time stood still for `by` nanoseconds. What lay ahead when that began (`began`) keeps its
+    /// distance; what lay behind moves on, not into the future.
+    pub(crate) fn shift(&mut self, by: u64, began: u64, now: u64) {
+        self.plan = self.plan.saturating_add(by).min(now.saturating_add(MAX_SPAN_NANOS));
+        self.ev = if self.ev > began {
+            self.ev.saturating_add(by).min(now.saturating_add(MAX_SPAN_NANOS))
+        } else {
+            shifted(self.ev, by, now)
+        };
         self.last_ping = shifted(self.last_ping, by, now);
         self.waiting_since = shifted(self.waiting_since, by, now);
-        self.tx_at = shifted(self.tx_at, by, now);
         self.ledger.shift(by, now);
+        self.forgive_writer(by, now);
+    }
+
+    /// Nobody wrote while nobody ran: moves the stall clock, if it runs. (The keepalive owed is not
+    /// put off: the peer's clock did not stand still.)
+    pub(crate) fn forgive_writer(&mut self, by: u64, now: u64) {
+        if self.ping_unwritten() || self.tx_owing() {
+            self.tx_at = shifted(self.tx_at, by, now);
+        }
+    }
+
+    /// Whether the judged ping is the newest one. (The identity of a ping is when it left: two are
+    /// at least the gap apart.)
+    #[inline]
+    pub(crate) const fn judges_newest(&self) -> bool {
+        self.waiting_since == self.last_ping
     }
 }
 
@@ -254,14 +276,15 @@ macro_rules! flags {
 counters! {
     /// Misses since the last life.
     misses, set_misses, MISSES;
-    /// Pings emitted since the last one that was answered; 15: the limit was told.
+    /// Pings emitted since the last one that was answered.
     unanswered, set_unanswered, UNANSWERED;
     /// How often the peer told us to calm down.
     calm, set_calm, CALM;
     /// Pings of the peer in a row that came too early.
     strikes, set_strikes, STRIKES;
-    /// While Recovering: good replies in a row. While Lost: 1 once a mistake was told.
-    good, set_good, GOOD;
+    /// While Recovering: good replies in a row. While Alive or Suspect: judged pings in a row
+    /// without any pong.
+    in_a_row, set_in_a_row, IN_A_ROW;
     /// Without ids: clean exchanges still needed before a sample counts.
     ambiguity, set_ambiguity, AMBIGUITY;
 }
@@ -281,6 +304,12 @@ flags! {
     calm_obeyed, set_calm_obeyed, CALM_OBEYED;
     /// The clock came to its end.
     exhausted, set_exhausted, EXHAUSTED;
+    /// A strike was counted since the last admitted ping.
+    struck, set_struck, STRUCK;
+    /// The newest ping was written later than the slack after its emission.
+    written_late, set_written_late, WRITTEN_LATE;
+    /// Life was heard after a verdict on this connection.
+    mistaken, set_mistaken, MISTAKEN;
 }
 
 /// Where a small field lies in the word.
@@ -301,24 +330,27 @@ impl Field {
 }
 
 const PHASE: Field = Field { shift: 0, width: 3 };
-const WAITING: Field = Field::after(PHASE, 2);
-const GRANT: Field = Field::after(WAITING, 2);
-const PING_UNWRITTEN: Field = Field::after(GRANT, 1);
+const WAITING: Field = Field::after(PHASE, 3);
+const REPROBE: Field = Field::after(WAITING, 2);
+const PING_UNWRITTEN: Field = Field::after(REPROBE, 1);
 const TX_OWING: Field = Field::after(PING_UNWRITTEN, 1);
 const PROBE_WANTED: Field = Field::after(TX_OWING, 1);
 const HEARD_TRAFFIC: Field = Field::after(PROBE_WANTED, 1);
 const DRAINING: Field = Field::after(HEARD_TRAFFIC, 1);
 const CALM_OBEYED: Field = Field::after(DRAINING, 1);
 const EXHAUSTED: Field = Field::after(CALM_OBEYED, 1);
-const AMBIGUITY: Field = Field::after(EXHAUSTED, 2);
-const LOSSES: Field = Field::after(AMBIGUITY, 16);
+const STRUCK: Field = Field::after(EXHAUSTED, 1);
+const WRITTEN_LATE: Field = Field::after(STRUCK, 1);
+const MISTAKEN: Field = Field::after(WRITTEN_LATE, 1);
+const AMBIGUITY: Field = Field::after(MISTAKEN, 2);
+const LOSSES: Field = Field::after(AMBIGUITY, 12);
 const PEER_GAP: Field = Field::after(LOSSES, 12);
 const MISSES: Field = Field::after(PEER_GAP, 4);
 const UNANSWERED: Field = Field::after(MISSES, 4);
 const CALM: Field = Field::after(UNANSWERED, 4);
 const STRIKES: Field = Field::after(CALM, 4);
-const GOOD: Field = Field::after(STRIKES, 4);
-const _: () = assert!(GOOD.shift + GOOD.width == u64::BITS);
+const IN_A_ROW: Field = Field::after(STRIKES, 4);
+const _: () = assert!(IN_A_ROW.shift + IN_A_ROW.width == u64::BITS);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Word(u64);

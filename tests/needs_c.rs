@@ -4,8 +4,8 @@ mod common;
 
 use common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
 use heartbeat_proto::{
-    Action, Config, Event, Findings, FirstPing, HeartbeatMachine, LifeRule, Liveness, Mode,
-    PingId, PingSchedule, Reason, Timestamp, Verdict,
+    Action, Config, Event, Findings, FirstPing, HeartbeatMachine, LifeRule, Liveness, Mode, PingId,
+    PingSchedule, Reason, Timestamp, Verdict,
 };
 
 /// Need 17: however the caller's calls fall, with gaps of up to an hour, pings keep their distance

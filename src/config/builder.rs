@@ -112,10 +112,11 @@ impl<D: Copy> ConfigBuilder<D> {
         /// pings: `ceiling - response_window`.
         ceiling: Duration => Some;
         /// The smallest gap between two pings, whatever asks for them. Default: half of
-        /// `suspect_interval`, which it may not exceed.
+        /// `suspect_interval`, which it may not exceed; at least a quarter of `response_window`,
+        /// so that at most four pings are within their windows.
         min_gap: Duration => Some;
         /// The gap between pings while the peer is suspect. Default: `response_window`, at most
-        /// the jittered interval. At least a quarter of `response_window`.
+        /// the jittered interval. At least `min_gap`.
         suspect_interval: Duration => Some;
         /// The gap between pings after `Lost` where reopening is allowed. Default: `interval`; at
         /// least `min_gap`. RFC 5880 section 6.8.3 asks for at least 1 s while down.
@@ -131,7 +132,8 @@ impl<D: Copy> ConfigBuilder<D> {
         /// The hard limit of draining. Default: 10 s.
         drain_limit: Duration;
         /// Send at least this often, whatever is received: peers and middleboxes may watch our
-        /// direction alone. Default: `interval` where this end pings with ids, else off.
+        /// direction alone. At least `min_gap`. Default: `interval` where this end pings with ids,
+        /// else off.
         keepalive: Duration => Some;
         /// How long the writer may take no byte while something waits. Default: `timeout` with
         /// `write_reports`, and without effect otherwise.
@@ -151,7 +153,7 @@ impl<D: Copy> ConfigBuilder<D> {
     }
 
     /// How many pings in a row a talking peer may leave unanswered, and what follows. Default: 3
-    /// (1 to 14), [`Verdict::Report`].
+    /// (1 to 15), [`Verdict::Report`].
     pub const fn ping_unanswered(mut self, limit: u8, verdict: Verdict) -> Self {
         self.unanswered_limit = limit;
         self.unanswered_verdict = verdict;
@@ -159,7 +161,7 @@ impl<D: Copy> ConfigBuilder<D> {
     }
 
     /// Suspect the peer when `k` of the last `n` probes were lost, however much else is heard.
-    /// Default: off. `1 <= k <= n <= 16`. With [`Verdict::Convict`] it is a verdict of its own.
+    /// Default: off. `1 <= k <= n <= 12`. With [`Verdict::Convict`] it is a verdict of its own.
     pub const fn probe_loss(mut self, k: u8, n: u8, verdict: Verdict) -> Self {
         self.loss_k = k;
         self.loss_n = n;
@@ -330,9 +332,10 @@ impl<D: Copy> ConfigBuilder<D> {
         let suspect_interval = check!(optional("suspect_interval", self.suspect_interval, usual));
         check!(at_most("suspect_interval", suspect_interval, "the jittered interval", shortest));
         let quarter = window.div_ceil(4);
-        check!(at_least("suspect_interval", suspect_interval, "response_window / 4", quarter));
         let half = suspect_interval.div_ceil(2);
-        let min_gap = check!(optional("min_gap", self.min_gap, half));
+        let usual_gap = if half > quarter { half } else { quarter };
+        let min_gap = check!(optional("min_gap", self.min_gap, usual_gap));
+        check!(at_least("min_gap", min_gap, "response_window / 4", quarter));
         check!(at_most("min_gap", min_gap, "suspect_interval", suspect_interval));
         let down_interval = check!(optional("down_interval", self.down_interval, interval));
         check!(at_least("down_interval", down_interval, "min_gap", min_gap));
@@ -349,7 +352,11 @@ impl<D: Copy> ConfigBuilder<D> {
         let keepalive = match self.keepalive {
             None if probes && self.ids && !self.keepalive_off => Some(interval),
             None => None,
-            Some(keepalive) => Some(check!(span("keepalive", keepalive))),
+            Some(keepalive) => {
+                let keepalive = check!(span("keepalive", keepalive));
+                check!(at_least("keepalive", keepalive, "min_gap", min_gap));
+                Some(keepalive)
+            }
         };
         let write_stall = if self.write_reports {
             Some(check!(optional("write_stall", self.write_stall, timeout)))
@@ -434,9 +441,9 @@ impl<D: Copy> ConfigBuilder<D> {
         check!(in_range("attempts", self.attempts, 1, 15));
         check!(in_range("jitter_percent", self.jitter_percent, 0, 50));
         check!(in_range("verify_every", self.verify_every, 1, u8::MAX));
-        check!(in_range("ping_unanswered limit", self.unanswered_limit, 1, 14));
+        check!(in_range("ping_unanswered limit", self.unanswered_limit, 1, 15));
         if self.loss_k != 0 || self.loss_n != 0 {
-            check!(in_range("probe_loss n", self.loss_n, 1, 16));
+            check!(in_range("probe_loss n", self.loss_n, 1, 12));
             check!(in_range("probe_loss k", self.loss_k, 1, self.loss_n));
         }
         check!(in_range("accept_burst", self.accept_burst, 1, u8::MAX));
