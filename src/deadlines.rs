@@ -296,7 +296,7 @@ fn probe<D: Detector, L: Ledger>(
         if state.probe_wanted() || state.reprobe() == Reprobe::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
-            due = due.min(fast_probe(config, state, numbers, limit));
+            due = fast_probe(config, state, numbers, limit);
         }
     }
     if state.seq != 0 {
@@ -315,8 +315,9 @@ fn probe<D: Detector, L: Ledger>(
     }
 }
 
-/// The next ping while signs are bad: after misses, while suspect, and already at the end of the
-/// window of a ping that nothing has answered (rule P6).
+/// The next ping by the plan, or, while signs are bad, the faster one in its place: after misses
+/// and while suspect; and already at the end of the window of a ping that nothing has answered
+/// (rule P6).
 #[inline]
 fn fast_probe<D: Detector, L: Ledger>(
     config: &Config<D>,
@@ -324,19 +325,20 @@ fn fast_probe<D: Detector, L: Ledger>(
     numbers: &Effective,
     limit: u64,
 ) -> u64 {
-    let after_last = || state.last_ping + numbers.suspect_interval;
-    let unheard = state.waiting() == Waiting::Pong && state.ev <= state.waiting_since;
-    let due = if state.seq == 0 || config.mode == Mode::Beacon {
-        return NEVER;
-    } else if state.misses() > 0 || state.liveness() == Liveness::Suspect {
-        after_last()
-    } else if unheard {
-        after_last().max(state.waiting_since + config.window)
-    } else {
-        return NEVER;
-    };
+    if state.seq == 0 || config.mode == Mode::Beacon {
+        return state.plan;
+    }
+    let after_last = state.last_ping + numbers.suspect_interval;
     // A probe that the verdict overtakes is no use.
-    if due < limit { due } else { NEVER }
+    let in_time = |due| if due < limit { due } else { NEVER };
+    if state.misses() > 0 || state.liveness() == Liveness::Suspect {
+        return in_time(after_last);
+    }
+    let unheard = state.waiting() == Waiting::Pong && state.ev <= state.waiting_since;
+    if unheard {
+        return state.plan.min(in_time(after_last.max(state.waiting_since + config.window)));
+    }
+    state.plan
 }
 
 /// The beacon owed because nothing was sent for long (rule P12).
