@@ -67,10 +67,10 @@ pub struct Actions {
     pub(crate) heard: bool,
     transition: Option<Transition>,
     findings: Findings,
-    /// For the shell: when the ping left that an exact pong answered.
-    pub(crate) answered: Option<u64>,
     /// For the shell: the round trip that was measured, in microseconds; 0: none.
     pub(crate) rtt_micros: u32,
+    /// For the shell: when the ping left whose round trip was measured.
+    pub(crate) answered: u64,
     pong: PingId,
     /// Shared by ping and beacon: a call yields at most one of them.
     probe: PingId,
@@ -203,4 +203,4 @@ impl fmt::Debug for Actions {
 }
 
 const _: () = assert!(size_of::<Action>() <= 24);
-const _: () = assert!(size_of::<Actions>() <= 64);
+const _: () = assert!(size_of::<Actions>() <= 48);

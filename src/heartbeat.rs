@@ -259,6 +259,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
             let rtt = Duration::from_micros(actions.rtt_micros.into());
             self.last_rtt = Some(rtt);
             self.rtts.record(rtt);
+            self.proof = self.proof.max(Some(actions.answered));
         }
         self.stats.count_actions(actions);
         if let Some(transition) = actions.transition() {
@@ -278,9 +279,6 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
                 due_at: Timestamp::from_nanos(before.due.min(self.now)),
                 observed_at: Timestamp::from_nanos(self.now),
             });
-        }
-        if actions.answered.is_some() {
-            self.proof = self.proof.max(actions.answered);
         }
         if actions.heard {
             if !self.config.probes() {

@@ -34,7 +34,7 @@ use crate::finding::Findings;
 use crate::jitter;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason, Transition};
-use crate::state::{PeerState, Reprobe, Waiting};
+use crate::state::{PeerState, Reprobe, TOLD, Waiting};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
@@ -367,8 +367,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             return; // J6: it left too late to be missed already.
         }
         self.state.set_ambiguity(2);
-        let recovering = self.state.liveness() == Liveness::Recovering;
-        self.state.set_in_a_row(if recovering { 0 } else { self.state.in_a_row() + 1 });
+        self.state.set_in_a_row(match self.state.in_a_row() {
+            _ if self.state.liveness() == Liveness::Recovering => 0,
+            TOLD => TOLD,
+            before => (before + 1).min(TOLD - 1),
+        });
         if !self.state.liveness().is_live() {
             return;
         }
@@ -380,9 +383,10 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.state.set_misses(self.state.misses() + 1);
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
-        } else if self.state.in_a_row() >= self.config.unanswered_limit
-            && matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
+        } else if matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
+            && (self.config.unanswered_limit..TOLD).contains(&self.state.in_a_row())
         {
+            self.state.set_in_a_row(TOLD);
             let verdict = self.config.unanswered_verdict;
             self.find(Findings::PING_UNANSWERED, verdict, Reason::PingUnanswered);
         }
@@ -561,8 +565,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// The jittered interval to the slot after this: shorter by up to `jitter` (rule P2).
     pub(crate) fn next_gap(&self) -> u64 {
         let interval = deadlines::effective(self.config, self.state).interval;
-        let spread = interval / 100 * u64::from(self.config.jitter_percent);
-        interval - jitter::share(spread, self.state.epoch, self.state.seq)
+        interval - jitter::share(self.spread(interval), self.state.epoch, self.state.seq)
+    }
+
+    /// By how much the jitter may shorten an interval.
+    fn spread(&self, interval: u64) -> u64 {
+        interval / 100 * u64::from(self.config.jitter_percent)
     }
 
     fn send_ping(&mut self) {
@@ -622,8 +630,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     /// The connection is usable from now on (rules L2, L8, P2, J1).
     pub(crate) fn begin(&mut self, liveness: Liveness) {
         let (now, interval) = (self.now, deadlines::effective(self.config, self.state).interval);
+        let shortest = interval - self.spread(interval);
         let first = match self.config.first_ping {
-            FirstPing::Phase => interval - jitter::share(interval, self.state.epoch, 0),
+            // Within the shortest interval, so that nobody's second ping falls among others' first;
+            // and by a draw of its own (sequence numbers get there last).
+            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, u32::MAX),
             FirstPing::AfterInterval => interval,
             FirstPing::Immediate => 0,
         };

@@ -86,7 +86,7 @@ const MOST_READS: usize = 16;
 /// [`close`](Self::close) it, or `shutdown` it and read the peer's last bytes, which can come for
 /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
 ///
-/// It may be given to [`tokio::io::split`] and used from two tasks.
+/// It may be given to `tokio::io::split` and used from two tasks.
 pub struct Heartbeat<S, D: Detector = Deadline> {
     link: Wire<S, D>,
     pulse: Pulse,

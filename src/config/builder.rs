@@ -153,7 +153,7 @@ impl<D: Copy> ConfigBuilder<D> {
     }
 
     /// How many pings in a row a talking peer may leave unanswered, and what follows. Default: 3
-    /// (1 to 15), [`Verdict::Report`].
+    /// (1 to 14), [`Verdict::Report`].
     pub const fn ping_unanswered(mut self, limit: u8, verdict: Verdict) -> Self {
         self.unanswered_limit = limit;
         self.unanswered_verdict = verdict;
@@ -442,7 +442,7 @@ impl<D: Copy> ConfigBuilder<D> {
         check!(in_range("attempts", self.attempts, 1, 15));
         check!(in_range("jitter_percent", self.jitter_percent, 0, 50));
         check!(in_range("verify_every", self.verify_every, 1, u8::MAX));
-        check!(in_range("ping_unanswered limit", self.unanswered_limit, 1, 15));
+        check!(in_range("ping_unanswered limit", self.unanswered_limit, 1, 14));
         if self.loss_k != 0 || self.loss_n != 0 {
             check!(in_range("probe_loss n", self.loss_n, 1, 12));
             check!(in_range("probe_loss k", self.loss_k, 1, self.loss_n));

@@ -235,7 +235,7 @@ pub(crate) struct Link {
     /// From then on nothing arrives.
     pub(crate) dead_from: Option<u64>,
     /// The last scheduled arrival.
-    last: u64,
+    pub(crate) last: u64,
 }
 
 impl Link {
