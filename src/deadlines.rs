@@ -265,7 +265,12 @@ where
     L: Ledger,
 {
     match config.mode {
-        Mode::Responder | Mode::Passive => state.ev + config.interval + config.window,
+        Mode::Responder | Mode::Passive => {
+            match config.detector.beat_deadline(&state.detector, &trust(config, state)) {
+                Some(known) => known.as_nanos().min(NEVER - 1),
+                None => state.ev + config.interval + config.window,
+            }
+        }
         _ => NEVER - 1,
     }
 }

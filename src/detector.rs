@@ -36,6 +36,17 @@ pub trait Detector: Copy + Debug + Eq + Hash {
     /// the past (a stale beat restores no trust), and is clamped for the verdict.
     fn deadline(&self, state: &Self::State, trust: &Trust) -> Timestamp;
 
+    /// The last moment at which the peer's own beat is not overdue, where we send no pings: past it
+    /// the peer is Suspect (rule J3), even if [`deadline`](Self::deadline) trusts it for longer.
+    /// `None`, the default: one configured interval and one response window after the last
+    /// evidence. A detector that knows better, such as one that keeps the period the peer promised,
+    /// answers its deadline.
+    #[inline]
+    fn beat_deadline(&self, state: &Self::State, trust: &Trust) -> Option<Timestamp> {
+        let _ = (state, trust);
+        None
+    }
+
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the deadline, more
     /// after it. The default grows linearly.
     #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
