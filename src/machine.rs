@@ -235,6 +235,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
                 LatePolicy::Reprobe => self.state.forgive_writer(lateness, self.now), // J6
                 LatePolicy::Strict => {}
             }
+            self.learn(Sign::Pause, None, None, None);
         }
         self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
         if self.overdue && self.config.late_policy == LatePolicy::Strict {
@@ -259,6 +260,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
         self.state.wait(Waiting::Nothing, self.now);
         self.out.report(Findings::RESUMED);
+        self.learn(Sign::Pause, None, None, None);
         if self.state.liveness().is_live() && !self.state.draining() {
             self.grant();
         }
