@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::say;
+use super::log::Log;
 use crate::stop::{DRAIN_LIMIT, Stop};
 
 /// After an error of `accept` (no file descriptors left, most often).
@@ -23,6 +23,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     most: u32,
     setup: impl Fn(SocketAddr) -> Setup,
+    log: Log,
     mut stop: Stop,
 ) {
     let places = Arc::new(Semaphore::new(most as usize));
@@ -45,7 +46,7 @@ pub(crate) async fn serve(
                     });
                 }
                 Err(error) => {
-                    say::log(format_args!("cannot accept a client: {error}"));
+                    log.line(format_args!("cannot accept a client: {error}"));
                     tokio::time::sleep(PAUSE).await;
                 }
             },
