@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 /// Trust ends a fixed time after the last evidence, or one that follows the round-trip time. It
 /// keeps no state of its own.
 ///
-/// * [`Deadline::fixed`]: `timeout`.
+/// * [`Deadline::fixed`] ends trust after `timeout`.
 /// * [`Deadline::rtt_adaptive`]: `interval + attempts * factor * RTO`, where
 ///   `RTO = SRTT + max(1 ms, 4 * RTTVAR)` (RFC 6298 section 2, with the granularity of RFC 9002
 ///   section 6.2). Before the first sample it is the fixed one. The `floor` and the `ceiling` of
@@ -47,16 +47,20 @@ impl Deadline {
 impl Detector for Deadline {
     type State = ();
 
+    #[inline]
     fn learn(&self, (): &mut (), _: &Evidence) {}
 
     #[inline]
     fn deadline(&self, (): &(), trust: &Trust) -> Timestamp {
+        if self.factor == 0 {
+            return Timestamp::from_nanos(trust.since.saturating_add(trust.timeout));
+        }
         let silence = match trust.rtt.timeout_nanos() {
-            Some(rto) if self.factor != 0 => {
+            Some(rto) => {
                 let windows = u64::from(self.factor) * u64::from(trust.attempts);
                 trust.period.saturating_add(rto.saturating_mul(windows))
             }
-            _ => trust.timeout,
+            None => trust.timeout,
         };
         Timestamp::from_nanos(trust.since.saturating_add(silence))
     }
