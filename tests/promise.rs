@@ -1,6 +1,7 @@
 //! The detection promise (rules C5, C6) and its other half (nobody healthy is convicted), over a
 //! grid of configurations, moments of death and scripts of lateness. Nothing here is random that
 //! is not seeded: no false failures.
+#![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
 
 mod common;
 
