@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn core::error::Error>> {
         }
     }
     println!("client: {:?}", stream.driver().machine().rtt());
-    stream.shutdown().await?;
+    stream.close().await?;
     server.await??;
     Ok(())
 }

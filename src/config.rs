@@ -330,27 +330,38 @@ impl<D> Config<D> {
         &self.detector
     }
 
+    /// Whether this end sends pings with ids, on a schedule of its own: the common case.
+    #[inline]
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.probes() && self.ids && matches!(self.schedule, PingSchedule::Own)
+    }
+
     /// Whether this end sends pings and may demand answers.
+    #[inline]
     pub(crate) const fn probes(&self) -> bool {
         matches!(self.mode, Mode::Symmetric | Mode::Initiator)
     }
 
     /// Whether this end sends pings, or beacons in their place.
+    #[inline]
     pub(crate) const fn sends_on_plan(&self) -> bool {
         self.probes() || matches!(self.mode, Mode::Beacon)
     }
 
     /// Whether this end judges the silence of its peer.
+    #[inline]
     pub(crate) const fn judges(&self) -> bool {
         !matches!(self.mode, Mode::Beacon)
     }
 
     /// Whether this end answers pings.
+    #[inline]
     pub(crate) const fn answers(&self) -> bool {
         !matches!(self.mode, Mode::Beacon | Mode::Passive)
     }
 
     /// The largest interval that a peer can push us to (rule C4).
+    #[inline]
     pub(crate) const fn interval_limit(&self) -> u64 {
         self.ceiling - self.window
     }

@@ -4,6 +4,8 @@
 //! that what is promised and what is done cannot differ. Every value here is the first moment at
 //! which the thing happens: a limit that must be *passed* (rule T4) has its 1 ns added.
 
+#![expect(clippy::inline_always, reason = "`Deadlines::of` must be compiled as one piece")]
+
 use core::fmt;
 
 use crate::config::{Config, Mode, PingSchedule, Probing};
@@ -46,52 +48,52 @@ impl fmt::Display for DeadlineReason {
     }
 }
 
-/// The numbers in force for one peer: the configuration, slowed as the peer asked (rule C4).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Effective {
-    pub(crate) interval: u64,
-    pub(crate) gap: u64,
-    pub(crate) suspect_interval: u64,
-    pub(crate) floor: u64,
+// ----- The numbers in force: the configuration, slowed as the peer asked (rule C4) -----
+
+#[inline(always)]
+fn is_slowed<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> bool {
+    state.is_slowed() && config.sends_on_plan()
 }
 
-#[inline]
-pub(crate) fn effective<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Effective
-where
-    D: Detector,
-    L: Ledger,
-{
-    let numbers = Effective {
-        interval: config.interval,
-        gap: config.min_gap,
-        suspect_interval: config.suspect_interval,
-        floor: config.floor,
-    };
-    if state.is_slowed() && config.sends_on_plan() {
-        slowed(config, state, numbers)
-    } else {
-        numbers
-    }
+/// The interval between pings.
+#[inline(always)]
+pub(crate) fn interval<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    if is_slowed(config, state) { slowed_interval(config, state) } else { config.interval }
 }
 
 #[cold]
-fn slowed<D, L>(config: &Config<D>, state: &PeerState<D, L>, mut numbers: Effective) -> Effective
-where
-    D: Detector,
-    L: Ledger,
-{
+fn slowed_interval<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     let limit = config.interval_limit();
-    let peer_gap = state.peer_gap().min(limit);
     // An interval of up to 24 h doubled fifteen times fits 64 bits.
     let calmed = config.interval << state.calm();
-    numbers.interval = calmed.min(limit).max(peer_gap).max(config.interval);
-    numbers.gap = numbers.gap.max(peer_gap);
-    numbers.suspect_interval = numbers.suspect_interval.max(numbers.gap);
-    if config.probes() {
-        numbers.floor = numbers.floor.max(numbers.interval + config.window);
-    }
-    numbers
+    calmed.min(limit).max(state.peer_gap().min(limit)).max(config.interval)
 }
+
+/// The smallest gap between two pings.
+#[inline(always)]
+pub(crate) fn gap<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    let slowed = is_slowed(config, state);
+    let peer_gap = if slowed { state.peer_gap().min(config.interval_limit()) } else { 0 };
+    config.min_gap.max(peer_gap)
+}
+
+/// The gap between pings while signs are bad.
+#[inline(always)]
+fn suspect_interval<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    config.suspect_interval.max(gap(config, state))
+}
+
+/// The shortest silence that convicts.
+#[inline(always)]
+fn floor<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    if is_slowed(config, state) && config.probes() {
+        config.floor.max(interval(config, state) + config.window)
+    } else {
+        config.floor
+    }
+}
+
+// ----- The deadlines -----
 
 /// The wake-up and its reason; `None` when nothing will ever be due without an event.
 pub(crate) fn next<D, L>(
@@ -102,7 +104,7 @@ where
     D: Detector,
     L: Ledger,
 {
-    let deadlines = Deadlines::of(config, state);
+    let deadlines = Deadlines::of_mostly_steady(config, state);
     let first = deadlines.first();
     let reason = [
         (deadlines.verdict, DeadlineReason::Verdict),
@@ -137,30 +139,8 @@ impl Deadlines {
         write_stall: NEVER,
     };
 
-    #[inline]
-    pub(crate) fn of<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
-    where
-        D: Detector,
-        L: Ledger,
-    {
-        if !state.liveness().is_live() || state.is_halted() {
-            return Self::unless_live(config, state);
-        }
-        let numbers = effective(config, state);
-        let (trust_ends, limit) = limits_with(config, state, &numbers);
-        Self {
-            verdict: verdict(config, state, limit),
-            suspicion: suspicion(config, state, trust_ends),
-            window: window(config, state),
-            probe: probe(config, state, &numbers, limit),
-            keepalive: keepalive(config, state),
-            write_stall: write_stall(config, state),
-        }
-    }
-
-    /// Not started, ended, draining, suspended or at the end of time.
-    #[cold]
-    fn unless_live<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
+    #[inline(never)]
+    pub(crate) fn of<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
         let none = Self::NONE;
         if state.exhausted() || state.waiting() == Waiting::Resume {
             return none;
@@ -168,36 +148,66 @@ impl Deadlines {
         match state.liveness() {
             Liveness::Closed => none,
             Liveness::Lost if !state.may_reopen(config) => none, // P13
-            Liveness::Lost => Self {
-                probe: probe(config, state, &effective(config, state), NEVER),
-                window: window(config, state),
-                ..none
-            },
+            Liveness::Lost => {
+                let probe = probe(config, state, NEVER);
+                Self { probe, window: window(config, state), ..none }
+            }
             Liveness::Idle => Self { verdict: state.ev + config.startup_limit + 1, ..none },
-            _ => Self { verdict: state.plan + 1, ..none },
+            _ if state.draining() => Self { verdict: state.plan + 1, ..none },
+            _ => Self::of_live(config, state),
+        }
+    }
+
+    /// The same, but the steady case is compiled by itself: with the answers to most questions of
+    /// [`of_live`](Self::of_live) known beforehand, a third of it is left.
+    #[inline(always)]
+    pub(crate) fn of_mostly_steady<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
+    where
+        D: Detector,
+        L: Ledger,
+    {
+        if config.is_plain() && state.is_steady() {
+            Self::of_live(config, state)
+        } else {
+            Self::of(config, state)
+        }
+    }
+
+    /// Started, not ended, not draining, not suspended.
+    #[inline(always)]
+    pub(crate) fn of_live<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> Self
+    where
+        D: Detector,
+        L: Ledger,
+    {
+        let (trust_ends, limit) = limits(config, state);
+        Self {
+            verdict: verdict(config, state, limit),
+            suspicion: suspicion(config, state, trust_ends),
+            window: window(config, state),
+            probe: probe(config, state, limit),
+            keepalive: keepalive(config, state),
+            write_stall: write_stall(config, state),
         }
     }
 
     /// The wake-up.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn first(&self) -> u64 {
         self.judgement().min(self.probe).min(self.keepalive)
     }
 
     /// The first moment at which there is something to judge.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn judgement(&self) -> u64 {
         self.verdict.min(self.suspicion).min(self.window).min(self.write_stall)
     }
 }
 
 /// What a detector is told of the present silence.
-#[inline]
-pub(crate) fn trust<D, L>(config: &Config<D>, state: &PeerState<D, L>, period: u64) -> Trust
-where
-    D: Detector,
-    L: Ledger,
-{
+#[inline(always)]
+pub(crate) fn trust<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Trust {
+    let period = interval(config, state);
     Trust {
         since: state.ev,
         period,
@@ -210,28 +220,19 @@ where
 
 /// When the detector's trust ends, and the limit of silence: that, between floor and ceiling
 /// (rule J2).
-#[inline]
+#[inline(always)]
 pub(crate) fn limits<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> (u64, u64)
 where
     D: Detector,
     L: Ledger,
 {
-    limits_with(config, state, &effective(config, state))
-}
-
-#[inline]
-fn limits_with<D, L>(config: &Config<D>, state: &PeerState<D, L>, numbers: &Effective) -> (u64, u64)
-where
-    D: Detector,
-    L: Ledger,
-{
-    let trust = trust(config, state, numbers.interval);
+    let trust = trust(config, state);
     let trust_ends = config.detector.deadline(&state.detector, &trust).as_nanos();
-    (trust_ends, trust_ends.max(state.ev + numbers.floor).min(state.ev + config.ceiling))
+    (trust_ends, trust_ends.max(state.ev + floor(config, state)).min(state.ev + config.ceiling))
 }
 
 /// The verdict by silence, put off by a grant (rule J6).
-#[inline]
+#[inline(always)]
 fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, limit: u64) -> u64 {
     if !config.judges() {
         return NEVER;
@@ -244,7 +245,7 @@ fn verdict<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, 
 }
 
 /// Alive becomes Suspect by time alone (rule J3). Misses and losses make it so when they happen.
-#[inline]
+#[inline(always)]
 fn suspicion<D, L>(config: &Config<D>, state: &PeerState<D, L>, trust_ends: u64) -> u64
 where
     D: Detector,
@@ -257,7 +258,7 @@ where
 }
 
 /// The last moment at which the peer's own beat is not overdue, where we send no pings.
-#[inline]
+#[inline(always)]
 pub(crate) fn beat_overdue<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> u64
 where
     D: Detector,
@@ -270,7 +271,7 @@ where
 }
 
 /// The end of the judged ping's window, or of the wait for the caller.
-#[inline]
+#[inline(always)]
 fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     match state.waiting() {
         Waiting::Pong | Waiting::Caller | Waiting::Window => {
@@ -281,13 +282,8 @@ fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -
 }
 
 /// The next ping, beacon or request (section 4), given the limit of silence.
-#[inline]
-fn probe<D: Detector, L: Ledger>(
-    config: &Config<D>,
-    state: &PeerState<D, L>,
-    numbers: &Effective,
-    limit: u64,
-) -> u64 {
+#[inline(always)]
+fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, limit: u64) -> u64 {
     if !config.sends_on_plan() {
         return NEVER;
     }
@@ -296,11 +292,11 @@ fn probe<D: Detector, L: Ledger>(
         if state.probe_wanted() || state.reprobe() == Reprobe::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
-            due = fast_probe(config, state, numbers, limit);
+            due = fast_probe(config, state, limit);
         }
     }
     if state.seq != 0 {
-        due = due.max(state.last_ping + numbers.gap);
+        due = due.max(state.last_ping + gap(config, state));
     }
     let asks_caller = config.schedule == PingSchedule::External && !state.probe_wanted();
     match state.waiting() {
@@ -318,17 +314,16 @@ fn probe<D: Detector, L: Ledger>(
 /// The next ping by the plan, or, while signs are bad, the faster one in its place: after misses
 /// and while suspect; and already at the end of the window of a ping that nothing has answered
 /// (rule P6).
-#[inline]
+#[inline(always)]
 fn fast_probe<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
-    numbers: &Effective,
     limit: u64,
 ) -> u64 {
     if state.seq == 0 || config.mode == Mode::Beacon {
         return state.plan;
     }
-    let after_last = state.last_ping + numbers.suspect_interval;
+    let after_last = state.last_ping + suspect_interval(config, state);
     // A probe that the verdict overtakes is no use.
     let in_time = |due| if due < limit { due } else { NEVER };
     if state.misses() > 0 || state.liveness() == Liveness::Suspect {
@@ -342,7 +337,7 @@ fn fast_probe<D: Detector, L: Ledger>(
 }
 
 /// The beacon owed because nothing was sent for long (rule P12).
-#[inline]
+#[inline(always)]
 fn keepalive<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     match config.keepalive {
         Some(_) if state.ping_unwritten() || state.tx_owing() => NEVER,
@@ -352,7 +347,7 @@ fn keepalive<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>
 }
 
 /// The verdict on a writer that takes nothing (rule J11).
-#[inline]
+#[inline(always)]
 fn write_stall<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     match config.write_stall {
         Some(span) if state.ping_unwritten() || state.tx_owing() => state.tx_at + span + 1,
@@ -360,7 +355,8 @@ fn write_stall<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, 
     }
 }
 
-/// Whether the slot at the plan is excused by traffic, and if so, to when it moves (rule P5).
+/// Whether the slot at the plan is excused, now that traffic was the last evidence, and if so, to
+/// when it moves (rule P5).
 pub(crate) fn excused<D, L>(
     config: &Config<D>,
     state: &PeerState<D, L>,
@@ -374,12 +370,10 @@ where
     let excusable = config.probing == Probing::WhenIdle
         && config.schedule == PingSchedule::Own
         && config.mode != Mode::Beacon
-        && state.heard_traffic()
         && !state.probe_wanted()
         && state.reprobe() != Reprobe::Wanted;
     let moved = state.ev.saturating_add(gap_to_next);
-    let verify_at = state
-        .last_ping
-        .saturating_add(effective(config, state).interval * config.verify_every as u64);
+    let verify_at =
+        state.last_ping.saturating_add(interval(config, state) * config.verify_every as u64);
     (excusable && moved > now && now < verify_at).then_some(moved)
 }

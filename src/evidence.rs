@@ -1,6 +1,8 @@
 //! What an event says: the second part of a step. Which inputs are life, which pong answers which
 //! ping, and how the peer's own pings are answered and policed.
 
+#![expect(clippy::inline_always, reason = "pongs are the most frequent input by far")]
+
 use core::time::Duration;
 
 use crate::config::{LifeRule, Mode};
@@ -15,12 +17,21 @@ use crate::state::{Reprobe, Waiting};
 use crate::time::{Timestamp, nanos};
 
 impl<D: Detector, L: Ledger> Call<'_, D, L> {
+    #[inline(always)]
     pub(crate) fn apply_evidence(&mut self, event: Event) {
         match event {
             Event::Tick => {}
             Event::PongReceived { id, stamp, hold, calm } => {
                 self.pong_received(id, stamp, hold, calm);
             }
+            _ => self.apply_other(event),
+        }
+    }
+
+    #[inline(never)]
+    fn apply_other(&mut self, event: Event) {
+        match event {
+            Event::Tick | Event::PongReceived { .. } => {} // Above.
             Event::AnonymousPongReceived => self.anonymous_pong_received(),
             Event::PingReceived { id, stamp } => self.ping_received(id, stamp),
             Event::BeaconReceived { stamp, period } => {
@@ -96,6 +107,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     // ----- Pongs (rules E4 to E8) -----
 
+    #[inline(always)]
     fn pong_received(&mut self, id: PingId, stamp: Option<Timestamp>, hold: Duration, calm: bool) {
         if id.epoch() != self.state.epoch {
             return self.out.report(Findings::PONG_WRONG_EPOCH);
@@ -137,6 +149,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// A pong found its ping, which was sent at `sent`.
+    #[inline(always)]
     fn ping_answered(&mut self, seq: u32, sent: u64, hold: u64) {
         let behind = self.state.seq - seq;
         let overtaken = behind >= u32::from(self.state.unanswered());
@@ -155,22 +168,37 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         // An earlier ping left at least the gap before the judged one.
         let resolves = sent.saturating_add(self.config.min_gap) > judged_at;
         if self.state.waiting() == Waiting::Pong && resolves {
-            let in_time = self.now <= judged_at + self.config.window;
-            self.state.push_outcome(!in_time && !self.late);
             if behind == 0 {
                 self.state.wait(Waiting::Nothing, self.now);
             } else {
                 self.state.wait(Waiting::Pong, self.state.last_ping); // E5
             }
+            if self.now <= judged_at + self.config.window || self.late {
+                self.state.push_outcome(false);
+            } else {
+                self.answered_too_late();
+            }
         }
         let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
-        self.state.rtt.sample(rtt);
-        self.out.rtt_micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+        let micros = (rtt.saturating_add(999) / 1000).min(u32::MAX.into()) as u32;
+        self.state.rtt.sample(micros);
+        self.out.rtt_micros = micros;
         self.out.answered = sent;
         self.hear_pong(true, seq, Some(rtt));
     }
 
+    /// The judged ping was lost although its pong came before anybody looked (rule J9).
+    #[cold]
+    fn answered_too_late(&mut self) {
+        let was_lossy = self.probes_are_lost();
+        self.state.push_outcome(true);
+        if !was_lossy && self.probes_are_lost() && self.state.liveness().is_live() {
+            self.find(Findings::PROBE_LOSS, self.config.loss_verdict, Reason::ProbeLoss);
+        }
+    }
+
     /// A pong that names no ping answers the newest one (rule E8).
+    #[inline(never)]
     fn anonymous_pong_received(&mut self) {
         let seq = self.state.seq;
         if seq == 0 {
@@ -199,6 +227,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// `exact`: it answers a ping that nothing had answered before.
+    #[inline(always)]
     fn hear_pong(&mut self, exact: bool, seq: u32, rtt: Option<u64>) {
         if exact || self.config.life_rule != LifeRule::ExactPong {
             let sign = if exact { Sign::Pong } else { Sign::Traffic };
@@ -211,8 +240,9 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     fn ping_received(&mut self, id: PingId, stamp: Option<Timestamp>) {
         // Two ends that have given each other up must answer, or neither ever recovers.
         let answers = self.state.liveness().is_live() || self.is_reopening();
+        let struck = self.state.struck();
         if self.config.answers() && answers && self.admit() {
-            self.out.pong(id, self.state.strikes() > 0); // A1, A4
+            self.out.pong(id, struck); // A1, A4
             self.owe_write();
             self.state.set_tx_owing(self.config.write_reports);
         }
@@ -239,8 +269,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     /// The token bucket (rules A2, A3).
     fn admit(&mut self) -> bool {
         let Some(half_gap) = self.config.accept_half_gap else { return true };
-        if self.state.tat <= self.now {
-            self.state.set_strikes(0);
+        if self.state.tat.saturating_add(half_gap) <= self.now {
+            self.state.set_strikes(0); // A whole gap of peace.
         }
         let burst = u64::from(self.config.accept_burst) - 1;
         if self.state.tat <= self.now.saturating_add(burst.saturating_mul(half_gap)) {
@@ -269,14 +299,15 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     // ----- What the peer asks for (rules A5, A6) -----
 
+    #[cold]
     fn calm_down(&mut self) {
         let live = self.state.liveness().is_live() && !self.state.draining();
         if self.state.calm_obeyed() || !live {
             return;
         }
-        let before = deadlines::effective(self.config, self.state).interval;
+        let before = deadlines::interval(self.config, self.state);
         self.state.set_calm(self.state.calm() + 1);
-        let after = deadlines::effective(self.config, self.state).interval;
+        let after = deadlines::interval(self.config, self.state);
         if after == before {
             self.state.set_calm(self.state.calm() - 1); // At the cap already.
             return;
@@ -324,6 +355,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     // ----- Life -----
 
     /// Life was heard (rules E1 to E3, E9, E10, L2, L7).
+    #[inline(always)]
     fn hear(
         &mut self,
         sign: Sign,
@@ -331,18 +363,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         beat: Option<(Timestamp, Option<u64>)>,
         rtt: Option<u64>,
     ) {
-        match self.state.liveness() {
-            Liveness::Idle | Liveness::Closed => return,
-            Liveness::Lost if !self.is_reopening() => {
-                if !self.state.mistaken() && (self.overdue || !self.lost_just_now()) {
-                    self.state.set_mistaken(true);
-                    self.out.report(Findings::MISTAKE); // E9: told once.
-                }
-                return;
-            }
-            Liveness::Lost if self.lost_just_now() => return, // E10: void.
-            Liveness::Lost if self.config.probes() && sign != Sign::Pong => return,
-            _ => {}
+        if !self.state.liveness().is_live() && !self.hears_when_ended(sign) {
+            return;
         }
         if self.overdue {
             self.out.report(Findings::LATE_EVIDENCE);
@@ -353,9 +375,31 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         self.state.set_misses(0);
         self.state.set_reprobe(Reprobe::None);
         self.state.set_heard_traffic(sign != Sign::Pong);
-        self.recover(sign);
+        if !matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect) {
+            self.recover(sign);
+        }
     }
 
+    /// Whether life counts before the start or after the end.
+    #[cold]
+    fn hears_when_ended(&mut self, sign: Sign) -> bool {
+        match self.state.liveness() {
+            Liveness::Lost if self.is_reopening() => {
+                // E10: void in the call of the verdict; L7.
+                !self.lost_just_now() && (sign == Sign::Pong || !self.config.probes())
+            }
+            Liveness::Lost => {
+                if !self.state.mistaken() && (self.overdue || !self.lost_just_now()) {
+                    self.state.set_mistaken(true);
+                    self.out.report(Findings::MISTAKE); // E9: told once.
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
+    #[cold]
     fn recover(&mut self, sign: Sign) {
         match self.state.liveness() {
             Liveness::Starting => self.change(Liveness::Alive, Reason::Heard),
@@ -363,7 +407,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.state.set_mistaken(true);
                 self.out.report(Findings::MISTAKE);
                 self.change(Liveness::Recovering, Reason::Heard);
-                let interval = deadlines::effective(self.config, self.state).interval;
+                let interval = deadlines::interval(self.config, self.state);
                 self.state.plan = self.state.plan.min(self.state.last_ping + interval);
                 self.count_good(sign);
             }
@@ -386,6 +430,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// Tells the detector.
+    #[inline]
     pub(crate) fn learn(
         &mut self,
         sign: Sign,
@@ -393,7 +438,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         beat: Option<(Timestamp, Option<u64>)>,
         rtt: Option<u64>,
     ) {
-        let interval = deadlines::effective(self.config, self.state).interval;
+        let interval = deadlines::interval(self.config, self.state);
         let evidence = Evidence {
             sign,
             at: Timestamp::from_nanos(self.now),

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::finding::Findings;
 use crate::histogram::Histogram;
 use crate::ledger::{Ledger, Table};
-use crate::liveness::Liveness;
+use crate::liveness::{Liveness, Transition};
 use crate::machine::step;
 use crate::report::Report;
 use crate::rtt::Rtt;
@@ -65,7 +65,8 @@ pub struct HeartbeatMachine<D: Detector = Deadline, L: Ledger = Table> {
     due: u64,
     /// When the newest answered ping left; where none are sent, when life was last heard.
     proof: Option<u64>,
-    last_rtt: Option<Duration>,
+    /// In microseconds; 0: none was measured.
+    last_rtt: u32,
     /// The worst lateness in the present silence.
     worst_lateness: u64,
     report: Option<Report>,
@@ -108,7 +109,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
             now,
             due,
             proof: None,
-            last_rtt: None,
+            last_rtt: 0,
             worst_lateness: 0,
             report: None,
             stats: Stats::default(),
@@ -129,7 +130,8 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         let now = given.max(self.now);
         let before = self.before_step();
         self.stats.count_event(&event);
-        let mut actions = step(&self.config, &mut self.state, event, now, &mut self.due);
+        let mut actions = Actions::default();
+        step(&self.config, &mut self.state, event, now, &mut self.due, &mut actions);
         if given < self.now {
             actions.report(Findings::CLOCK_REGRESSION);
         }
@@ -196,14 +198,13 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
 
     /// The interval between pings in force: the configured one, slowed as the peer asked.
     pub fn effective_interval(&self) -> Duration {
-        Duration::from_nanos(deadlines::effective(&self.config, &self.state).interval)
+        Duration::from_nanos(deadlines::interval(&self.config, &self.state))
     }
 
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the detector's
     /// deadline, more beyond.
     pub fn suspicion(&self, now: Timestamp) -> f64 {
-        let period = deadlines::effective(&self.config, &self.state).interval;
-        let trust = deadlines::trust(&self.config, &self.state, period);
+        let trust = deadlines::trust(&self.config, &self.state);
         self.config.detector.suspicion(&self.state.detector, &trust, now)
     }
 
@@ -256,35 +257,42 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
             self.worst_lateness = self.worst_lateness.max(late_by);
         }
         if actions.rtt_micros != 0 {
-            let rtt = Duration::from_micros(actions.rtt_micros.into());
-            self.last_rtt = Some(rtt);
-            self.rtts.record(rtt);
+            self.last_rtt = actions.rtt_micros;
+            self.rtts.record_nanos(u64::from(self.last_rtt) * 1000);
             self.proof = self.proof.max(Some(actions.answered));
         }
-        self.stats.count_actions(actions);
-        if let Some(transition) = actions.transition() {
-            let silence = self.now.saturating_sub(before.ev);
-            self.report = Some(Report {
-                liveness: transition.to,
-                reason: transition.reason,
-                silence: Duration::from_nanos(silence),
-                missed: self.state.misses().max(before.misses),
-                attempts: self.config.attempts,
-                last_rtt: self.last_rtt,
-                rtt: self.state.rtt,
-                own_lateness: Duration::from_nanos(self.worst_lateness),
-                unwritten: before
-                    .unwritten_since
-                    .map(|since| Duration::from_nanos(self.now.saturating_sub(since))),
-                due_at: Timestamp::from_nanos(before.due.min(self.now)),
-                observed_at: Timestamp::from_nanos(self.now),
-            });
+        if !actions.is_empty() {
+            self.stats.count_actions(actions);
+            if let Some(transition) = actions.transition() {
+                self.report = Some(self.explain(transition, before));
+            }
         }
         if actions.heard {
             if !self.config.probes() {
                 self.proof = Some(self.now);
             }
             self.worst_lateness = 0;
+        }
+    }
+
+    #[cold]
+    fn explain(&self, transition: Transition, before: Before) -> Report {
+        let since = |stamp| Duration::from_nanos(self.now.saturating_sub(stamp));
+        Report {
+            liveness: transition.to,
+            reason: transition.reason,
+            silence: since(before.ev),
+            missed: self.state.misses().max(before.misses),
+            attempts: self.config.attempts,
+            last_rtt: match self.last_rtt {
+                0 => None,
+                micros => Some(Duration::from_micros(micros.into())),
+            },
+            rtt: self.state.rtt,
+            own_lateness: Duration::from_nanos(self.worst_lateness),
+            unwritten: before.unwritten_since.map(since),
+            due_at: Timestamp::from_nanos(before.due.min(self.now)),
+            observed_at: Timestamp::from_nanos(self.now),
         }
     }
 }

@@ -78,12 +78,12 @@ impl Histogram {
     #[inline]
     const fn bucket(span: u64) -> usize {
         let micros = span / 1000;
-        if micros == 0 {
+        if micros < 2 {
             return 0;
         }
-        let power = micros.ilog2();
-        let upper_half = power > 0 && micros & (1 << (power - 1)) != 0;
-        let index = 2 * power as usize + upper_half as usize;
+        // The two leading bits are 2 or 3: the lower or the upper half.
+        let shift = micros.ilog2() - 1;
+        let index = (micros >> shift) as usize + 2 * shift as usize;
         if index < Self::BUCKETS { index } else { Self::BUCKETS - 1 }
     }
 

@@ -25,6 +25,8 @@
 //! Whether something is due is decided in `deadlines.rs`, by the stamps that are set here. The rule
 //! ids in comments are those of `docs/SPEC.md`.
 
+#![expect(clippy::inline_always, reason = "a step must be compiled into its shell")]
+
 use crate::action::Actions;
 use crate::config::{Config, FirstPing, LatePolicy, MAX_SPAN_NANOS, Mode, PingSchedule, Verdict};
 use crate::deadlines::{self, DeadlineReason, Deadlines, NEVER};
@@ -52,8 +54,10 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// Never panics, never allocates, and takes constant time.
     #[inline]
     pub fn handle(&mut self, config: &Config<D>, event: Event, now: Timestamp) -> Actions {
-        let mut due = Deadlines::of(config, self).first();
-        step(config, self, event, now.as_nanos(), &mut due)
+        let mut due = Deadlines::of_mostly_steady(config, self).first();
+        let mut out = Actions::default();
+        step(config, self, event, now.as_nanos(), &mut due, &mut out);
+        out
     }
 
     /// When to call [`handle`](Self::handle) with [`Event::Tick`] at the latest, and why.
@@ -66,17 +70,18 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// the new bound.
     pub fn reconfigure(&mut self, config: &Config<D>, now: Timestamp) -> Actions {
         let now = now.as_nanos();
-        let mut call = Call::new(config, self, now);
+        let mut out = Actions::default();
+        let mut call = Call::new(config, self, now, &mut out);
         if now > END_OF_TIME {
             call.exhaust_clock();
-            return call.out;
+            return out;
         }
         if !config.write_reports {
             call.state.set_ping_unwritten(false);
             call.state.set_tx_owing(false);
         }
         if call.state.waiting() == Waiting::Resume {
-            return call.out; // The resume sees to the rest.
+            return out; // The resume sees to the rest.
         }
         if !config.probes() {
             call.state.wait(Waiting::Nothing, now);
@@ -86,9 +91,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             call.replan();
             call.grant_if_near();
         }
-        call.judge();
-        call.settle();
-        call.out
+        call.judge_and_act();
+        out
     }
 
     /// The state for the next connection to the same peer (rule L8).
@@ -99,40 +103,40 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         next.rtt = self.rtt;
         next.set_calm(self.calm());
         next.set_peer_gap(self.peer_gap());
-        let mut call = Call::new(config, &mut next, now);
+        let mut out = Actions::default();
+        let mut call = Call::new(config, &mut next, now, &mut out);
         call.begin(Liveness::Recovering);
         next
     }
 }
 
 /// The transition function, over configuration and state, for every shell. `due` is the wake-up of
-/// `state`, before and after the step; shells know it already.
-#[inline]
+/// `state`, before and after the step; shells know it already. `out` comes empty.
+#[inline(always)]
 pub(crate) fn step<D, L>(
     config: &Config<D>,
     state: &mut PeerState<D, L>,
     event: Event,
     now: u64,
     due: &mut u64,
-) -> Actions
-where
+    out: &mut Actions,
+) where
     D: Detector,
     L: Ledger,
 {
     // T7. (Where nothing is due at all, a tick may still be the resume of a suspended machine.)
     if matches!(event, Event::Tick) && now < *due && *due != NEVER {
-        return Actions::default();
+        return;
     }
-    let mut call = Call::new(config, state, now);
+    let mut call = Call::new(config, state, now, out);
     if now > END_OF_TIME {
         call.exhaust_clock();
         *due = NEVER;
-        return call.out;
+        return;
     }
     call.wake(event, *due);
     call.apply_evidence(event);
     *due = call.settle();
-    call.out
 }
 
 /// One call of the transition function.
@@ -144,12 +148,17 @@ pub(crate) struct Call<'a, D: Detector, L: Ledger> {
     pub(crate) late: bool,
     /// The verdict was due already when the call began.
     pub(crate) overdue: bool,
-    pub(crate) out: Actions,
+    pub(crate) out: &'a mut Actions,
 }
 
 impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
-    fn new(config: &'a Config<D>, state: &'a mut PeerState<D, L>, now: u64) -> Self {
-        let out = Actions::default();
+    #[inline(always)]
+    fn new(
+        config: &'a Config<D>,
+        state: &'a mut PeerState<D, L>,
+        now: u64,
+        out: &'a mut Actions,
+    ) -> Self {
         Self { config, state, now, late: false, overdue: false, out }
     }
 
@@ -162,27 +171,43 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// Does what is due after the evidence (parts 3 to 5), and returns the next wake-up.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self) -> u64 {
-        let mut deadlines = Deadlines::of(self.config, self.state);
-        if self.has_to_judge(&deadlines) {
-            self.judge();
-            deadlines = Deadlines::of(self.config, self.state);
+        // With a steady state and no news there is nothing to judge before a deadline has come.
+        if self.config.is_plain() && self.state.is_steady() && !self.out.has_news() {
+            let deadlines = Deadlines::of_live(self.config, self.state);
+            if self.now < deadlines.first() {
+                return deadlines.first();
+            }
+            if self.now < deadlines.judgement() {
+                return self.act(deadlines.probe, deadlines.keepalive);
+            }
         }
-        if self.now >= deadlines.probe {
+        self.judge_and_act()
+    }
+
+    #[cold]
+    fn judge_and_act(&mut self) -> u64 {
+        self.judge();
+        let deadlines = Deadlines::of(self.config, self.state);
+        self.act(deadlines.probe, deadlines.keepalive)
+    }
+
+    /// Sends what is due. (Only something sent moves the deadline of the keepalive.)
+    #[inline(always)]
+    fn act(&mut self, probe: u64, keepalive: u64) -> u64 {
+        if self.now >= probe {
             self.plan_probe();
-            deadlines = Deadlines::of(self.config, self.state);
         }
-        if self.now >= deadlines.keepalive && !self.out.sends_life() {
+        if self.now >= keepalive && !self.out.sends_life() {
             self.send_beacon(); // P12
-            deadlines = Deadlines::of(self.config, self.state);
         }
-        deadlines.first()
+        Deadlines::of_mostly_steady(self.config, self.state).first()
     }
 
     // ----- 1. Was the machine frozen, or the caller late? -----
 
-    #[inline]
+    #[inline(always)]
     fn wake(&mut self, event: Event, due: u64) {
         if self.state.waiting() == Waiting::Resume {
             if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
@@ -243,23 +268,12 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn shift(&mut self, by: u64, began: u64) {
         self.state.shift(by, began, self.now);
         if !self.state.draining() {
-            let interval = deadlines::effective(self.config, self.state).interval;
+            let interval = deadlines::interval(self.config, self.state);
             self.state.plan = self.state.plan.min(self.now + interval);
         }
     }
 
     // ----- 3. Misses, suspicion, verdicts -----
-
-    /// Whether [`judge`](Self::judge) can change anything. A limit has passed, or something asks
-    /// for a new look: any news of this call (a late caller, a resume), a granted window, a
-    /// suspicion (the signs may be good again), or a loss (whose windows wake nobody).
-    #[inline]
-    fn has_to_judge(&self, deadlines: &Deadlines) -> bool {
-        self.now >= deadlines.judgement()
-            || self.out.has_news()
-            || self.state.reprobe() == Reprobe::Running
-            || matches!(self.state.liveness(), Liveness::Suspect | Liveness::Lost)
-    }
 
     #[cold]
     fn judge(&mut self) {
@@ -395,7 +409,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
     }
 
-    fn probes_are_lost(&self) -> bool {
+    pub(crate) fn probes_are_lost(&self) -> bool {
         let (k, n) = (self.config.loss_k, self.config.loss_n);
         n != 0 && self.state.losses(n) >= u32::from(k)
     }
@@ -503,10 +517,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     // ----- 4. Is a ping due? -----
 
+    #[inline(always)]
     fn plan_probe(&mut self) {
         let reopening = self.state.liveness() == Liveness::Lost;
         let next_gap = self.next_gap();
-        if self.now >= self.state.plan {
+        if self.now >= self.state.plan && self.state.heard_traffic() {
             if let Some(moved) = deadlines::excused(self.config, self.state, next_gap, self.now) {
                 self.state.plan = moved; // P5
                 if self.now < Deadlines::of(self.config, self.state).probe {
@@ -527,33 +542,34 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.request_probe();
         }
         if reopening {
-            let gap = deadlines::effective(self.config, self.state).gap;
+            let gap = deadlines::gap(self.config, self.state);
             self.state.plan = self.now + self.config.down_interval.max(gap); // P13
         }
     }
 
     /// The slot after the one that is used now (rules P2, P3).
+    #[inline(always)]
     fn advance_plan(&mut self, next_gap: u64) {
         let now = self.now;
-        let numbers = deadlines::effective(self.config, self.state);
+        let earliest = now + deadlines::gap(self.config, self.state);
         if self.state.plan > now {
-            if self.state.plan < now + numbers.gap {
+            if self.state.plan < earliest {
                 self.state.plan = now + next_gap; // P3
             }
             return;
         }
+        let interval = deadlines::interval(self.config, self.state);
         let mut plan = self.state.plan.saturating_add(next_gap);
-        if plan < now + numbers.gap {
-            let missing = now + numbers.gap - plan;
-            plan += missing.div_ceil(numbers.interval) * numbers.interval;
+        if plan < earliest {
+            plan += (earliest - plan).div_ceil(interval) * interval;
         }
-        self.state.plan = plan.min(now + numbers.interval);
+        self.state.plan = plan.min(now + interval);
     }
 
     /// The plan after the effective interval has changed: not sooner than it allows after the last
     /// ping, and not later.
     pub(crate) fn replan(&mut self) {
-        let interval = deadlines::effective(self.config, self.state).interval;
+        let interval = deadlines::interval(self.config, self.state);
         let (soonest, latest) =
             (self.state.last_ping + self.next_gap(), self.state.last_ping + interval);
         if self.state.seq != 0 {
@@ -563,8 +579,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// The jittered interval to the slot after this: shorter by up to `jitter` (rule P2).
+    #[inline(always)]
     pub(crate) fn next_gap(&self) -> u64 {
-        let interval = deadlines::effective(self.config, self.state).interval;
+        let interval = deadlines::interval(self.config, self.state);
         interval - jitter::share(self.spread(interval), self.state.epoch, self.state.seq)
     }
 
@@ -573,6 +590,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         interval / 100 * u64::from(self.config.jitter_percent)
     }
 
+    #[inline(always)]
     fn send_ping(&mut self) {
         let (now, seq) = (self.now, self.next_seq());
         self.state.ledger.emitted(seq, now);
@@ -593,6 +611,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.out.ping(PingId::new(self.state.epoch, seq), now);
     }
 
+    #[cold]
     fn send_beacon(&mut self) {
         // Where pings are sent the numbers are theirs (P11): a pong is told by how many lie behind.
         let seq = if self.config.probes() { self.state.seq } else { self.next_seq() };
@@ -605,6 +624,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// Asks the caller to probe (rule P10).
+    #[cold]
     fn request_probe(&mut self) {
         if self.state.waiting() == Waiting::Nothing || self.state.reprobe() == Reprobe::Wanted {
             self.state.wait(Waiting::Caller, self.now);
@@ -629,7 +649,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// The connection is usable from now on (rules L2, L8, P2, J1).
     pub(crate) fn begin(&mut self, liveness: Liveness) {
-        let (now, interval) = (self.now, deadlines::effective(self.config, self.state).interval);
+        let (now, interval) = (self.now, deadlines::interval(self.config, self.state));
         let shortest = interval - self.spread(interval);
         let first = match self.config.first_ping {
             // Within the shortest interval, so that nobody's second ping falls among others' first;

@@ -19,7 +19,7 @@ pub struct Rtt {
 const GRANULARITY_NANOS: u64 = 1_000_000;
 
 /// 500 s in microseconds: eight times that still fits `u32`.
-const MAX_SAMPLE: u64 = 500_000_000;
+const MAX_SAMPLE: u32 = 500_000_000;
 
 impl Rtt {
     /// The smoothed round-trip time, `SRTT`; `None` before the first sample.
@@ -49,17 +49,11 @@ impl Rtt {
         Some(self.smoothed as u64 * 125 + margin)
     }
 
-    /// Takes one sample.
-    #[inline]
-    pub(crate) const fn sample(&mut self, nanos: u64) {
-        let micros = nanos.div_ceil(1000);
-        let sample = if micros == 0 {
-            1
-        } else if micros > MAX_SAMPLE {
-            MAX_SAMPLE as u32
-        } else {
-            micros as u32
-        };
+    /// Takes one sample of at least 1 microsecond.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every pong")]
+    pub(crate) const fn sample(&mut self, micros: u32) {
+        let sample = if micros > MAX_SAMPLE { MAX_SAMPLE } else { micros };
         if self.smoothed == 0 {
             self.smoothed = sample * 8;
             self.variation = sample * 2;

@@ -197,11 +197,23 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.0 & (CALM.mask() | PEER_GAP.mask()) != 0
     }
 
-    /// Whether nothing is judged by the common rules: suspended, draining, or at the end of time.
+    /// Alive and nothing special: no miss, none among the last pings either, no re-probe, nothing
+    /// unwritten or wanted of the caller, not draining, not suspended, not slowed. One look at the word answers it.
     #[inline]
-    pub(crate) const fn is_halted(&self) -> bool {
-        self.word.0 & (DRAINING.mask() | EXHAUSTED.mask()) != 0
-            || matches!(self.waiting(), Waiting::Resume)
+    pub(crate) const fn is_steady(&self) -> bool {
+        const SPECIAL: u64 = PHASE.mask()
+            | (WAITING.mask() & !((Waiting::Pong as u64) << WAITING.shift))
+            | REPROBE.mask()
+            | PING_UNWRITTEN.mask()
+            | TX_OWING.mask()
+            | PROBE_WANTED.mask()
+            | DRAINING.mask()
+            | EXHAUSTED.mask()
+            | LOSSES.mask()
+            | PEER_GAP.mask()
+            | MISSES.mask()
+            | CALM.mask();
+        self.word.0 & SPECIAL == Liveness::Alive.index() << PHASE.shift
     }
 
     /// Time stood still for `by` nanoseconds. What lay ahead when that began (`began`) keeps its

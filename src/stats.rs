@@ -78,6 +78,13 @@ impl Stats {
         } else if actions.sends_life() {
             self.beacons_sent = self.beacons_sent.wrapping_add(1);
         }
+        if actions.has_news() {
+            self.count_news(actions);
+        }
+    }
+
+    #[cold]
+    fn count_news(&mut self, actions: &Actions) {
         if let Some(transition) = actions.transition() {
             let (from, to) = (transition.from, transition.to);
             self.suspicions += u64::from(to == Liveness::Suspect);
@@ -85,12 +92,6 @@ impl Stats {
             self.mistakes += u64::from(from == Liveness::Suspect && to == Liveness::Alive);
         }
         let found = actions.findings();
-        if !found.is_empty() {
-            self.count_findings(found);
-        }
-    }
-
-    fn count_findings(&mut self, found: Findings) {
         for (finding, counter) in [
             (Findings::MISS, &mut self.misses),
             (Findings::PONG_LATE, &mut self.pongs_late),

