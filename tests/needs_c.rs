@@ -125,7 +125,7 @@ fn need_19_a_flood_of_pings_leaves_one_pong_pending() {
 /// Need 19: an abuser is convicted where the policy says so.
 #[test]
 fn need_19_abuse_convicts_under_that_policy() {
-    let builder = Config::builder().accept_gap(secs(1)).police(2, 3, Verdict::Convict);
+    let builder = Config::builder().accept_gap(secs(1)).police(1, 3, Verdict::Convict);
     let mut solo = Solo::new(builder.build().expect("valid"));
     // Four times as often as advertised: every second ping is a strike, the third one the last.
     for seq in 1..=6 {
