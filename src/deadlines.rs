@@ -292,7 +292,7 @@ fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, li
         if state.probe_wanted() || state.reprobe() == Reprobe::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
-            due = fast_probe(config, state, limit);
+            due = planned_or_fast(config, state, limit);
         }
     }
     if state.seq != 0 {
@@ -315,7 +315,7 @@ fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, li
 /// and while suspect; and already at the end of the window of a ping that nothing has answered
 /// (rule P6).
 #[inline(always)]
-fn fast_probe<D: Detector, L: Ledger>(
+fn planned_or_fast<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
     limit: u64,
@@ -323,15 +323,14 @@ fn fast_probe<D: Detector, L: Ledger>(
     if state.seq == 0 || config.mode == Mode::Beacon {
         return state.plan;
     }
-    let after_last = state.last_ping + suspect_interval(config, state);
+    let after_last = || state.last_ping + suspect_interval(config, state);
     // A probe that the verdict overtakes is no use.
     let in_time = |due| if due < limit { due } else { NEVER };
     if state.misses() > 0 || state.liveness() == Liveness::Suspect {
-        return in_time(after_last);
+        return in_time(after_last());
     }
-    let unheard = state.waiting() == Waiting::Pong && state.ev <= state.waiting_since;
-    if unheard {
-        return state.plan.min(in_time(after_last.max(state.waiting_since + config.window)));
+    if state.waiting() == Waiting::Pong && state.ev <= state.waiting_since {
+        return state.plan.min(in_time(after_last().max(state.waiting_since + config.window)));
     }
     state.plan
 }

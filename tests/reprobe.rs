@@ -15,7 +15,7 @@ fn c5_a_dead_peer_is_found_after_a_stall_where_windows_overlap() {
     assert_eq!(machine.liveness(), Liveness::Alive);
 
     // The peer is silent from now on. One call late in that silence is late, all others punctual.
-    let near = heard.saturating_add(config.timeout() - config.response_window() / 2);
+    let near = heard.saturating_add(config.interval() + config.response_window() * 5 / 2);
     let lateness = Duration::from_millis(200);
     let mut stalled = false;
     let mut last = heard;
