@@ -394,7 +394,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.state.push_outcome(true); // A pause of our own says nothing about the path.
         }
         if self.state.ev <= since {
-            self.state.set_misses(self.state.misses() + 1);
+            self.state.set_misses((self.state.misses() + 1).min(self.config.attempts));
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
         } else if matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)

@@ -75,7 +75,7 @@ fn need_03_receiving_does_not_excuse_sending() {
     }
     // Traffic did excuse most pings; pongs and beacons took their place.
     let stats = *pair.ends[0].machine.stats();
-    assert!(stats.pings_sent < 10_000 && stats.beacons_sent > 0, "{stats:?}");
+    assert!(stats.pings_sent <= 10_000 && stats.beacons_sent > 0, "{stats:?}");
 }
 
 /// Need 3, one-way: an end that never pings owes signs of life too, if so configured.

@@ -8,9 +8,6 @@ use super::{
 };
 use crate::time::nanos;
 
-/// The default timeout where neither `timeout` nor `response_window` is given.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(55);
-
 /// What a peer's `slack` is at most by default: common timers are a few milliseconds late, busy
 /// runtimes a few tens.
 const DEFAULT_SLACK: u64 = 50_000_000;
@@ -144,7 +141,11 @@ impl<D: Copy> ConfigBuilder<D> {
                 return Err(ConfigError::Conflict { field: "timeout", other: "response_window" });
             }
             (Some(timeout), None) => check!(span("timeout", timeout)),
-            (None, None) => check!(span("timeout", DEFAULT_TIMEOUT)),
+            (None, None) => {
+                // 55 s for the default interval of 25 s.
+                let timeout = Duration::from_nanos(interval / 5 * 11 + interval % 5 * 11 / 5);
+                check!(span("timeout (2.2 intervals)", timeout))
+            }
             (None, Some(window)) => {
                 let window = check!(span("response_window", window));
                 let timeout = interval + window * self.attempts as u64;
