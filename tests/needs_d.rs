@@ -179,7 +179,7 @@ fn endings() -> Vec<(Solo, &'static str)> {
         (
             answered,
             "lost (no_response, fault peer_or_path): silent 4.000s, 3 of 3 pings missed, rtt \
-             12.5ms ± 4.6875ms, own worst lateness 0ns",
+             12.5ms ± 4.7ms, own worst lateness 0ns",
         ),
     ]
 }

@@ -95,7 +95,7 @@ impl<D: Copy> ConfigBuilder<D> {
         interval: Duration;
         /// The silence after which the fixed detector gives the peer up. Default:
         /// `interval + attempts * response_window` if that is given, else 2.2 intervals. Too short
-        /// kills         /// peers behind a short outage.
+        /// kills peers behind a short outage.
         timeout: Duration => Some;
         /// The time a pong may take, as another way to give `timeout`. It should be at least three
         /// round trips (RFC 9000 section 10.1 asks for three probe timeouts).
