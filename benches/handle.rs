@@ -80,7 +80,7 @@ mod heartbeat {
     #[inline(never)]
     fn state_heartbeats<L: Ledger>(state: &mut PeerState<Deadline, L>, config: &Config) {
         for _ in 0..HEARTBEATS {
-            state_cycle(state, config, Timestamp::EPOCH);
+            state_cycle(state, config);
         }
     }
 
