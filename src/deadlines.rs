@@ -292,7 +292,7 @@ fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, li
         if state.probe_wanted() || state.reprobe() == Reprobe::Wanted {
             due = 0;
         } else if state.liveness() != Liveness::Lost {
-            due = due.min(fast_probe(config, state, limit));
+            due = planned_or_fast(config, state, limit);
         }
     }
     if state.seq != 0 {
@@ -311,27 +311,28 @@ fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, li
     }
 }
 
-/// The next ping while signs are bad: after misses, while suspect, and already at the end of the
-/// window of a ping that nothing has answered (rule P6).
+/// The next ping by the plan, or, while signs are bad, the faster one in its place: after misses
+/// and while suspect; and already at the end of the window of a ping that nothing has answered
+/// (rule P6).
 #[inline(always)]
-fn fast_probe<D: Detector, L: Ledger>(
+fn planned_or_fast<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
     limit: u64,
 ) -> u64 {
+    if state.seq == 0 || config.mode == Mode::Beacon {
+        return state.plan;
+    }
     let after_last = || state.last_ping + suspect_interval(config, state);
-    let unheard = state.waiting() == Waiting::Pong && state.ev <= state.waiting_since;
-    let due = if state.seq == 0 || config.mode == Mode::Beacon {
-        return NEVER;
-    } else if state.misses() > 0 || state.liveness() == Liveness::Suspect {
-        after_last()
-    } else if unheard {
-        after_last().max(state.waiting_since + config.window)
-    } else {
-        return NEVER;
-    };
     // A probe that the verdict overtakes is no use.
-    if due < limit { due } else { NEVER }
+    let in_time = |due| if due < limit { due } else { NEVER };
+    if state.misses() > 0 || state.liveness() == Liveness::Suspect {
+        return in_time(after_last());
+    }
+    if state.waiting() == Waiting::Pong && state.ev <= state.waiting_since {
+        return state.plan.min(in_time(after_last().max(state.waiting_since + config.window)));
+    }
+    state.plan
 }
 
 /// The beacon owed because nothing was sent for long (rule P12).

@@ -60,8 +60,9 @@ impl fmt::Display for PingId {
 /// What happened, as the driver knows it. The time it happened travels beside it, as `now`.
 ///
 /// The driver's duty is small: report what was received **before** it ticks, so that evidence that
-/// is already in a buffer is seen before silence is judged. Any order is safe; a wrong one only
-/// costs a re-probe.
+/// is already in a buffer is seen before silence is judged. In a call later than the slack a wrong
+/// order only costs a re-probe; in a punctual one it can cost the peer, since nothing tells the
+/// machine of the unread bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]

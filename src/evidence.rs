@@ -240,8 +240,9 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     fn ping_received(&mut self, id: PingId, stamp: Option<Timestamp>) {
         // Two ends that have given each other up must answer, or neither ever recovers.
         let answers = self.state.liveness().is_live() || self.is_reopening();
+        let struck = self.state.struck();
         if self.config.answers() && answers && self.admit() {
-            self.out.pong(id, self.state.strikes() > 0); // A1, A4
+            self.out.pong(id, struck); // A1, A4
             self.owe_write();
             self.state.set_tx_owing(self.config.write_reports);
         }
@@ -268,8 +269,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     /// The token bucket (rules A2, A3).
     fn admit(&mut self) -> bool {
         let Some(half_gap) = self.config.accept_half_gap else { return true };
-        if self.state.tat <= self.now {
-            self.state.set_strikes(0);
+        if self.state.tat.saturating_add(half_gap) <= self.now {
+            self.state.set_strikes(0); // A whole gap of peace.
         }
         let burst = u64::from(self.config.accept_burst) - 1;
         if self.state.tat <= self.now.saturating_add(burst.saturating_mul(half_gap)) {

@@ -3,9 +3,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "std")]
+extern crate alloc;
+#[cfg(feature = "std")]
 extern crate std;
 
 mod action;
+#[cfg(all(feature = "std", feature = "codec"))]
+pub mod adapter;
 #[cfg(feature = "codec")]
 pub mod codec;
 mod config;

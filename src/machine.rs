@@ -36,7 +36,7 @@ use crate::finding::Findings;
 use crate::jitter;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason, Transition};
-use crate::state::{PeerState, Reprobe, Waiting};
+use crate::state::{PeerState, Reprobe, TOLD, Waiting};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
@@ -381,8 +381,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             return; // J6: it left too late to be missed already.
         }
         self.state.set_ambiguity(2);
-        let recovering = self.state.liveness() == Liveness::Recovering;
-        self.state.set_in_a_row(if recovering { 0 } else { self.state.in_a_row() + 1 });
+        self.state.set_in_a_row(match self.state.in_a_row() {
+            _ if self.state.liveness() == Liveness::Recovering => 0,
+            TOLD => TOLD,
+            before => (before + 1).min(TOLD - 1),
+        });
         if !self.state.liveness().is_live() {
             return;
         }
@@ -394,9 +397,10 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.state.set_misses(self.state.misses() + 1);
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
-        } else if self.state.in_a_row() >= self.config.unanswered_limit
-            && matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
+        } else if matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
+            && (self.config.unanswered_limit..TOLD).contains(&self.state.in_a_row())
         {
+            self.state.set_in_a_row(TOLD);
             let verdict = self.config.unanswered_verdict;
             self.find(Findings::PING_UNANSWERED, verdict, Reason::PingUnanswered);
         }

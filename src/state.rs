@@ -40,6 +40,9 @@ pub struct PeerState<D: Detector = Deadline, L: Ledger = Table> {
     pub(crate) ledger: L,
 }
 
+/// The value of `in_a_row` from the telling of `ping_unanswered` to the next pong.
+pub(crate) const TOLD: u8 = 15;
+
 /// What is being waited for, since [`PeerState::waiting_since`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
@@ -295,7 +298,7 @@ counters! {
     /// Pings of the peer in a row that came too early.
     strikes, set_strikes, STRIKES;
     /// While Recovering: good replies in a row. While Alive or Suspect: judged pings in a row
-    /// without any pong.
+    /// without any pong; [`TOLD`] once their limit was told.
     in_a_row, set_in_a_row, IN_A_ROW;
     /// Without ids: clean exchanges still needed before a sample counts.
     ambiguity, set_ambiguity, AMBIGUITY;

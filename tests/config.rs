@@ -72,7 +72,7 @@ fn every_refusal_names_the_knob_the_value_and_the_limit() {
         (builder().reopen_after(16), "reopen_after is 16 but must be in 0..=15"),
         (
             builder().ping_unanswered(16, Verdict::Report),
-            "ping_unanswered limit is 16 but must be in 1..=15",
+            "ping_unanswered limit is 16 but must be in 1..=14",
         ),
         (builder().probe_loss(3, 2, Verdict::Report), "probe_loss k is 3 but must be in 1..=2"),
         (builder().probe_loss(1, 13, Verdict::Report), "probe_loss n is 13 but must be in 1..=12"),

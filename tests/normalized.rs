@@ -106,7 +106,7 @@ enum Input {
     /// How far behind the newest ping, how long ago it was sent by its echo, hold time, calm.
     Pong(i8, Option<i64>, u64, bool),
     ForeignPong,
-    Beat(u64, u64),
+    Beat(i64, u64),
     Written(i8),
 }
 
@@ -150,7 +150,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => rare.prop_map(Input::Plain),
         16 => pong.prop_map(|(behind, ago, hold, calm)| Input::Pong(behind, ago, hold, calm)),
         2 => Just(Input::ForeignPong),
-        3 => (0..50u64, 1..50u64).prop_map(|(ago, period)| Input::Beat(ago, period)),
+        3 => (0..50i64, 1..50u64).prop_map(|(ago, period)| Input::Beat(ago, period)),
         8 => (0..3i8).prop_map(Input::Written),
     ]
 }
@@ -191,7 +191,7 @@ impl<L: Ledger> Run<L> {
 
     fn deadline(&self, config: &Config) -> Option<i64> {
         let (at, _) = self.peer.next_deadline(config)?;
-        Some(at.as_nanos().wrapping_sub(self.now).cast_signed())
+        i64::try_from(i128::from(at.as_nanos()) - i128::from(self.now)).ok()
     }
 
     fn id(&self, behind: i64) -> PingId {
@@ -214,10 +214,9 @@ impl<L: Ledger> Run<L> {
                 calm,
             },
             Input::ForeignPong => Event::pong(PingId::new(!self.peer.epoch(), 1)),
-            Input::Beat(ago, period) => Event::BeaconReceived {
-                stamp: Some(self.ago(ago.cast_signed())),
-                period: ns(period),
-            },
+            Input::Beat(ago, period) => {
+                Event::BeaconReceived { stamp: Some(self.ago(ago)), period: ns(period) }
+            }
             Input::Written(behind) => Event::PingSent { id: self.id(behind.into()) },
         };
         let before = self.newest;
@@ -314,7 +313,7 @@ fn shift_changes_nothing<L: Ledger>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
 
     /// T3.
     #[test]

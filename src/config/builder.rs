@@ -153,7 +153,7 @@ impl<D: Copy> ConfigBuilder<D> {
     }
 
     /// How many pings in a row a talking peer may leave unanswered, and what follows. Default: 3
-    /// (1 to 15), [`Verdict::Report`].
+    /// (1 to 14), [`Verdict::Report`].
     pub const fn ping_unanswered(mut self, limit: u8, verdict: Verdict) -> Self {
         self.unanswered_limit = limit;
         self.unanswered_verdict = verdict;
@@ -358,10 +358,11 @@ impl<D: Copy> ConfigBuilder<D> {
                 Some(keepalive)
             }
         };
-        let write_stall = if self.write_reports {
-            Some(check!(optional("write_stall", self.write_stall, timeout)))
-        } else {
-            None
+        let write_stall = match self.write_stall {
+            // Kept even without write reports: an adapter may report writes after all.
+            Some(write_stall) => Some(check!(span("write_stall", write_stall))),
+            None if self.write_reports => Some(timeout),
+            None => None,
         };
         let accept_half_gap = match self.accept_gap {
             None => None,
@@ -441,7 +442,7 @@ impl<D: Copy> ConfigBuilder<D> {
         check!(in_range("attempts", self.attempts, 1, 15));
         check!(in_range("jitter_percent", self.jitter_percent, 0, 50));
         check!(in_range("verify_every", self.verify_every, 1, u8::MAX));
-        check!(in_range("ping_unanswered limit", self.unanswered_limit, 1, 15));
+        check!(in_range("ping_unanswered limit", self.unanswered_limit, 1, 14));
         if self.loss_k != 0 || self.loss_n != 0 {
             check!(in_range("probe_loss n", self.loss_n, 1, 12));
             check!(in_range("probe_loss k", self.loss_k, 1, self.loss_n));

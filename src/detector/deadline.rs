@@ -6,8 +6,8 @@ use crate::time::Timestamp;
 /// Trust ends a fixed time after the last evidence, or one that follows the round-trip time. It
 /// keeps no state of its own.
 ///
-/// * [`Deadline::fixed`] names `timeout`.
-/// * [`Deadline::rtt_adaptive`] names `interval + attempts * factor * RTO`, where
+/// * [`Deadline::fixed`] ends trust after `timeout`.
+/// * [`Deadline::rtt_adaptive`]: `interval + attempts * factor * RTO`, where
 ///   `RTO = SRTT + max(1 ms, 4 * RTTVAR)` (RFC 6298 section 2, with the granularity of RFC 9002
 ///   section 6.2). Before the first sample it is the fixed one. The `floor` and the `ceiling` of
 ///   the configuration bound it: it convicts early on fast links and waits on slow ones.

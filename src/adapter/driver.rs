@@ -1,0 +1,278 @@
+//! [`Driver`]: everything that adapters have in common, without a socket and without a clock.
+
+use core::fmt;
+
+use super::notice::{Ended, Notice};
+use super::outbox::{Beat, Outbox};
+use super::setup::{Observer, Setup, random};
+use crate::action::{Action, Actions};
+use crate::codec::{Frame, Link, Status};
+use crate::config::Mode;
+use crate::detector::{Deadline, Detector};
+use crate::event::Event;
+use crate::heartbeat::HeartbeatMachine;
+use crate::liveness::{Liveness, Transition};
+use crate::report::Report;
+use crate::time::Timestamp;
+
+/// A machine with its link and its outbox: takes received frames, gives frames to send, tells the
+/// observer. For transports with message boundaries; for byte streams see
+/// [`StreamDriver`](super::StreamDriver).
+///
+/// It performs no I/O. Whoever drives it
+///
+/// 1. hands in what was received ([`received`](Self::received)), until there is nothing more;
+/// 2. and only then, if [`next_deadline`](Self::next_deadline) is reached, calls
+///    [`tick`](Self::tick);
+/// 3. sends [`next_frame`](Self::next_frame) until there is none, and after each says
+///    [`begun`](Self::begun) and [`sent`](Self::sent), or once [`blocked`](Self::blocked);
+/// 4. and waits for input, for room to write if it was blocked, and for the deadline.
+///
+/// ```
+/// use heartbeat_proto::{Config, FirstPing, Liveness, Timestamp};
+/// use heartbeat_proto::adapter::Driver;
+///
+/// let now = Timestamp::from_nanos(1);
+/// let config = Config::builder().first_ping(FirstPing::Immediate).build()?;
+/// let (mut ours, mut theirs) = (Driver::new(config, now), Driver::new(config, now));
+/// while let Some(frame) = ours.next_frame(now) {
+///     ours.begun();
+///     ours.sent(now);
+///     theirs.received(&frame, now);
+/// }
+/// assert_eq!(theirs.liveness(), Liveness::Alive);
+/// # Ok::<(), heartbeat_proto::ConfigError>(())
+/// ```
+pub struct Driver<D: Detector = Deadline> {
+    machine: HeartbeatMachine<D>,
+    link: Link,
+    outbox: Outbox,
+    /// The heartbeat of which some bytes are written.
+    under_way: Option<Beat>,
+    status: Option<Status>,
+    observer: Option<Observer>,
+    /// Once closed: when whatever is still under way has had its time.
+    patience: Option<Timestamp>,
+    blocked: bool,
+    ended: Option<Ended>,
+}
+
+impl<D: Detector> Driver<D> {
+    /// Starts a connection that is usable from `now` on.
+    pub fn new(setup: impl Into<Setup<D>>, now: Timestamp) -> Self {
+        let setup = setup.into();
+        let machine = HeartbeatMachine::new(setup.config, setup.seed.unwrap_or_else(random), now);
+        let mut driver = Self::with(machine, setup.status, setup.observer);
+        driver.handle(Event::Start, now);
+        driver
+    }
+
+    /// The driver of the next connection to the same peer: see
+    /// [`HeartbeatMachine::reconnected`]. The observer goes with it.
+    #[must_use]
+    pub fn reconnected(self, now: Timestamp) -> Self {
+        let machine = self.machine.reconnected(now);
+        let mut next = Self::with(machine, self.status, self.observer);
+        next.handle(Event::Tick, now);
+        next
+    }
+
+    fn with(
+        machine: HeartbeatMachine<D>,
+        status: Option<Status>,
+        observer: Option<Observer>,
+    ) -> Self {
+        let mut link = link(&machine);
+        link.set_status(status);
+        let outbox = Outbox::new(machine.config().answer_each);
+        Self {
+            machine,
+            link,
+            outbox,
+            under_way: None,
+            status,
+            observer,
+            patience: None,
+            blocked: false,
+            ended: None,
+        }
+    }
+
+    // ----- Input -----
+
+    /// A frame came in.
+    pub fn received(&mut self, frame: &Frame, now: Timestamp) {
+        if let Some(event) = self.link.event(frame, now) {
+            self.handle(event, now);
+        }
+    }
+
+    /// Anything else happened, see [`Event`]: for what no other method here covers.
+    pub fn handle(&mut self, event: Event, now: Timestamp) {
+        if self.ended.is_none() {
+            let actions = self.machine.handle(event, now);
+            self.perform(actions, now);
+        }
+    }
+
+    /// Time has passed. Call it when [`next_deadline`](Self::next_deadline) is reached and nothing
+    /// that was received is left unread; more often does no harm.
+    pub fn tick(&mut self, now: Timestamp) {
+        if self.patience.is_some_and(|until| now >= until) {
+            self.end_closed();
+        }
+        self.handle(Event::Tick, now);
+    }
+
+    /// When to call [`tick`](Self::tick) at the latest; `None` when the connection has ended.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.ended.is_some() { None } else { self.machine.next_deadline().or(self.patience) }
+    }
+
+    // ----- Output -----
+
+    /// The heartbeat to write next, made for being written at `now`. It stays here until
+    /// [`begun`](Self::begun): a newer pong may still take the place of an older one.
+    pub fn next_frame(&self, now: Timestamp) -> Option<Frame> {
+        self.outbox.first(now).map(|(frame, _)| frame)
+    }
+
+    /// The transport took the first byte of [`next_frame`](Self::next_frame).
+    pub fn begun(&mut self) {
+        self.under_way = self.outbox.first(Timestamp::EPOCH).map(|(_, beat)| beat);
+        self.outbox.take_first();
+    }
+
+    /// The transport took the last byte of the frame that was [`begun`](Self::begun).
+    pub fn sent(&mut self, now: Timestamp) {
+        self.blocked = false;
+        match self.under_way.take() {
+            Some(Beat::Ping(id)) => self.handle(Event::PingSent { id }, now),
+            Some(Beat::Pong) => self.handle(Event::PongSent, now),
+            Some(Beat::Other) | None => self.handle(Event::TxProgress, now),
+        }
+    }
+
+    /// The transport took some bytes, but not the last of a heartbeat.
+    pub fn progressed(&mut self, now: Timestamp) {
+        self.blocked = false;
+        self.handle(Event::TxProgress, now);
+    }
+
+    /// The transport takes nothing at the moment, and something waits.
+    pub fn blocked(&mut self, now: Timestamp) {
+        let due = self.next_deadline().is_some_and(|due| now >= due);
+        if !self.blocked || due {
+            self.blocked = true;
+            self.handle(Event::TxBlocked, now);
+        }
+    }
+
+    /// Whether a heartbeat waits to be written or is half written.
+    pub fn has_output(&self) -> bool {
+        self.under_way.is_some() || !self.outbox.is_empty()
+    }
+
+    // ----- The end -----
+
+    /// How the connection ended, if it did.
+    pub const fn ended(&self) -> Option<Ended> {
+        self.ended
+    }
+
+    /// The connection is over. Only the first end counts.
+    pub fn end(&mut self, ended: Ended) {
+        if self.ended.is_none() {
+            self.ended = Some(ended);
+            self.outbox = Outbox::default();
+            self.tell(Notice::Ended(ended));
+        }
+    }
+
+    /// What was closed on purpose has ended.
+    pub(super) fn end_closed(&mut self) {
+        if let Some(report) = self.machine.report() {
+            self.end(Ended::Closed(report));
+        }
+    }
+
+    // ----- What is known -----
+
+    /// What is believed of the connection.
+    pub const fn liveness(&self) -> Liveness {
+        self.machine.liveness()
+    }
+
+    /// The last change of liveness with its evidence.
+    pub const fn report(&self) -> Option<Report> {
+        self.machine.report()
+    }
+
+    /// The machine: round trips, counters, lateness, the rules in force.
+    pub const fn machine(&self) -> &HeartbeatMachine<D> {
+        &self.machine
+    }
+
+    /// The link: the peer's status, restarts of the peer, misdirected frames.
+    pub const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The health to tell the peer from now on.
+    pub const fn set_status(&mut self, status: Option<Status>) {
+        self.status = status;
+        self.link.set_status(status);
+    }
+
+    fn perform(&mut self, actions: Actions, now: Timestamp) {
+        let transition = actions.transition();
+        for action in actions {
+            match action {
+                Action::Notify(Transition { from, .. }) => {
+                    if let Some(report) = self.machine.report() {
+                        self.tell(Notice::Changed { from, report });
+                    }
+                }
+                Action::Report(findings) => self.tell(Notice::Found(findings)),
+                Action::RequestProbe => self.tell(Notice::ProbeWanted),
+                sending => {
+                    if let Some(frame) = self.link.frame(&sending, now) {
+                        self.outbox.put(frame, now);
+                    }
+                }
+            }
+        }
+        match (transition.map(|transition| transition.to), self.machine.report()) {
+            (Some(Liveness::Lost), Some(report)) if self.machine.config().reopen_after == 0 => {
+                self.end(Ended::Lost(report));
+            }
+            (Some(Liveness::Closed), _) => {
+                self.patience = Some(now.saturating_add(self.machine.config().drain_limit()));
+                self.outbox.keep_goodbye();
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        if let Some(observer) = &mut self.observer {
+            observer(notice);
+        }
+    }
+}
+
+fn link<D: Detector>(machine: &HeartbeatMachine<D>) -> Link {
+    let config = machine.config();
+    let link = Link::new(random(), random()).with_epoch(machine.state().epoch());
+    if config.mode() == Mode::Beacon { link.with_period(config.interval()) } else { link }
+}
+
+impl<D: Detector> fmt::Debug for Driver<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("liveness", &self.liveness())
+            .field("outbox", &self.outbox)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! `heartbeat`: keep connections alive, find dead peers, and see both proved over real sockets.
+
+extern crate alloc;
+
+mod demo;
+mod rules;
+mod say;
+mod serve;
+mod stop;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keep connections alive, find dead peers, never kill the living.
+///
+/// Exit codes: 0 everything ended on purpose, 1 a peer was lost or could not be reached (demo: a
+/// promise was broken), 2 bad usage or configuration.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Watch(watch::Args),
+    Demo(demo::Args),
+}
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Watch(args) => watch::run(args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("heartbeat: {error:#}");
+        let bad_rules = error.is::<heartbeat_proto::ConfigError>();
+        ExitCode::from(if bad_rules { USAGE } else { LOST })
+    })
+}
+
+/// A peer was lost or could not be reached; a promise of the demo was broken.
+const LOST: u8 = 1;
+/// The arguments or the configuration make no sense. Clap uses the same.
+const USAGE: u8 = 2;

@@ -1,0 +1,568 @@
+//! The blocking adapter on loopback sockets.
+//!
+//! Times: a peer that must live has seconds; a peer that must die has tenths of a second, and the
+//! verdict may then come later by what this process itself was late (it is in the report) and by
+//! [`MARGIN`], for the threads of a loaded machine to be scheduled at all. Lower bounds are exact.
+#![cfg(all(feature = "std", feature = "codec"))]
+
+use core::time::Duration;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use heartbeat_proto::adapter::blocking::{Heartbeat, Transport, UdpHeartbeat};
+use heartbeat_proto::adapter::{Ended, Setup};
+use heartbeat_proto::codec::{Frame, PING_LEN};
+use heartbeat_proto::{
+    Config, FirstPing, LatePolicy, LifeRule, Liveness, Mode, PingId, Probing, Reason,
+};
+
+const MARGIN: Duration = Duration::from_secs(2);
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Several heartbeats a second, and a verdict that a loaded machine does not reach by chance.
+fn patient() -> Config {
+    Config::builder()
+        .interval(ms(100))
+        .timeout(ms(6100))
+        .attempts(15)
+        .suspect_interval(ms(100))
+        .jitter_percent(0)
+        .build()
+        .unwrap()
+}
+
+/// A verdict within half a second.
+fn quick() -> Config {
+    Config::builder()
+        .interval(ms(100))
+        .timeout(ms(400))
+        .first_ping(FirstPing::AfterInterval)
+        .build()
+        .unwrap()
+}
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (here, listener.accept().unwrap().0)
+}
+
+fn started<T: Transport>(transport: T, config: Config) -> Heartbeat<T> {
+    Heartbeat::new(transport, config).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test measures real time")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+fn lost(error: &io::Error) -> heartbeat_proto::Report {
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    match Ended::of(error) {
+        Some(Ended::Lost(report)) => *report,
+        other => panic!("expected a verdict, found {other:?}"),
+    }
+}
+
+/// That the verdict fell within its bound, and not before its floor.
+fn assert_in_time(config: &Config, report: &heartbeat_proto::Report, took: Duration) {
+    assert!(report.silence > config.floor(), "{report}");
+    // One lateness for each wake-up of the silence; there are fewer than ten.
+    let bound = config.worst_case_detection() + report.own_lateness * 10 + MARGIN;
+    assert!(took <= bound, "took {took:?}, bound {bound:?}: {report}");
+}
+
+#[test]
+fn a_megabyte_arrives_whole_both_ways_in_odd_pieces() {
+    let (here, there) = pair();
+    let echo = thread::spawn(move || -> io::Result<()> {
+        let mut stream = started(there, patient());
+        let mut buf = [0; 3001];
+        loop {
+            match stream.read(&mut buf)? {
+                0 => return stream.close(),
+                len => stream.write_all(&buf[..len])?,
+            }
+        }
+    });
+    let mut stream = started(here, patient());
+    let sent = pattern(1 << 20);
+    let mut got = vec![0; sent.len()];
+    for (out, back) in sent.chunks(20_011).zip(got.chunks_mut(20_011)) {
+        stream.write_all(out).unwrap();
+        stream.read_exact(back).unwrap();
+    }
+    assert_eq!(sent, got);
+    stream.close().unwrap();
+    echo.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_megabyte_goes_one_way_and_then_the_other_through_full_buffers() {
+    let (here, there) = pair();
+    let server = thread::spawn(move || {
+        let mut stream = started(there, patient());
+        thread::sleep(ms(50)); // The buffers fill.
+        let mut got = vec![0; 1 << 20];
+        stream.read_exact(&mut got).unwrap();
+        assert_eq!(got, pattern(1 << 20));
+        stream.write_all(&got).unwrap();
+        stream.close().unwrap();
+    });
+    let mut stream = started(here, patient());
+    stream.write_all(&pattern(1 << 20)).unwrap();
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    assert_eq!(got, pattern(1 << 20));
+    stream.close().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_accepts_and_never_answers_is_lost_within_the_bound() {
+    let (here, _there) = pair();
+    let config = quick();
+    let start = clock();
+    let mut stream = started(here, config);
+    let error = stream.read(&mut [0; 10]).unwrap_err();
+    let report = lost(&error);
+    assert_eq!(report.reason, Reason::NoResponse);
+    assert_in_time(stream.driver().machine().config(), &report, start.elapsed_now());
+    // It says so for ever, to everybody.
+    assert_eq!(lost(&stream.write(b"x").unwrap_err()), report);
+    assert_eq!(lost(&stream.flush().unwrap_err()), report);
+    assert_eq!(lost(&stream.service().unwrap_err()), report);
+    assert_eq!(lost(&stream.read(&mut [0; 10]).unwrap_err()), report);
+    assert!(stream.get_ref().is_none(), "the transport is gone");
+}
+
+#[test]
+fn the_lost_connection_is_torn_down_at_once_not_closed_gracefully() {
+    let (here, mut there) = pair();
+    let mut stream = started(here, quick());
+    lost(&stream.run_for(ms(60_000)).unwrap_err());
+    // With our end still in scope, the peer's end sees the abort.
+    there.set_read_timeout(Some(MARGIN)).unwrap();
+    let end = loop {
+        match there.read(&mut [0; 1024]) {
+            Ok(0) => break None,
+            Ok(_) => {}
+            Err(error) => break Some(error.kind()),
+        }
+    };
+    let expected = if cfg!(feature = "tcp") { Some(ErrorKind::ConnectionReset) } else { None };
+    assert_eq!(end, expected);
+    drop(stream);
+}
+
+#[test]
+fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
+    let (here, mut there) = pair();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let talker = thread::spawn(move || {
+        let beacon = |seq| Frame::Beacon {
+            id: PingId::new(9, seq),
+            handle: 1,
+            stamp: 0,
+            period: None,
+            status: None,
+        };
+        let mut bytes = [0; 64];
+        for seq in 1.. {
+            let len = beacon(seq).encode_into(&mut bytes).unwrap();
+            let _ = there.write_all(&bytes[..len]); // Until it is reset.
+            if stopped.recv_timeout(ms(20)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    });
+    let config = Config::builder().interval(ms(1000)).timeout(ms(4000)).write_stall(ms(400));
+    let config = config.build().unwrap();
+    let mut stream = started(here, config);
+    let error = loop {
+        if let Err(error) = stream.write_all(&pattern(65536)) {
+            break error;
+        }
+    };
+    // Silence is not the reason: the peer was heard all the time.
+    let report = lost(&error);
+    assert_eq!(report.reason, Reason::WriteStalled, "{report}");
+    assert!(report.silence < ms(4000), "{report}");
+    drop(stop);
+    talker.join().unwrap();
+}
+
+/// A peer that counts nothing but exact pongs as life, and pings every 50 ms.
+fn strict_peer(there: TcpStream) -> thread::JoinHandle<u64> {
+    thread::spawn(move || {
+        let config = Config::builder()
+            .interval(ms(50))
+            .timeout(ms(3050))
+            .attempts(15)
+            .suspect_interval(ms(50))
+            .jitter_percent(0)
+            .probing(Probing::Always)
+            .life_rule(LifeRule::ExactPong)
+            .build()
+            .unwrap();
+        let mut stream = started(there, config);
+        let end = clock() + ms(1500);
+        let mut buf = [0; 4096];
+        while clock() < end {
+            if stream.wait_readable(ms(20)).unwrap() {
+                let _ = stream.read(&mut buf).unwrap();
+            }
+        }
+        assert_eq!(stream.driver().liveness(), Liveness::Alive);
+        let pongs = stream.driver().machine().stats().pongs_received;
+        stream.close().unwrap();
+        pongs
+    })
+}
+
+/// At 50 ms a ping there are 30 in 1.5 s. A third must have been answered, however busy the
+/// machine: a program that does not answer answers none.
+const ENOUGH: u64 = 10;
+
+#[test]
+fn a_program_that_only_reads_answers_pings() {
+    let (here, there) = pair();
+    let peer = strict_peer(there);
+    let mut stream = started(here, patient());
+    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0, "the peer says goodbye in the end");
+    let _ = stream.close(); // It may have seen the peer's reset.
+    assert!(peer.join().unwrap() >= ENOUGH);
+}
+
+#[test]
+fn a_program_that_only_writes_answers_pings() {
+    let (here, there) = pair();
+    let peer = strict_peer(there);
+    let mut stream = started(here, patient());
+    while stream.driver().liveness() != Liveness::Closed {
+        // An error is the peer being gone.
+        if stream.write_all(&[1; 1000]).is_err() {
+            break;
+        }
+        thread::sleep(ms(5));
+    }
+    let _ = stream.close(); // It may have seen the peer's reset.
+    assert!(peer.join().unwrap() >= ENOUGH);
+}
+
+#[test]
+fn a_program_that_does_neither_answers_pings() {
+    let (here, there) = pair();
+    let peer = strict_peer(there);
+    let mut stream = started(here, patient());
+    while stream.run_for(ms(100)).unwrap() != Liveness::Closed {}
+    let _ = stream.close(); // It may have seen the peer's reset.
+    assert!(peer.join().unwrap() >= ENOUGH);
+}
+
+#[test]
+fn a_program_that_computes_and_services_now_and_then_answers_pings() {
+    let (here, there) = pair();
+    let peer = strict_peer(there);
+    let mut stream = started(here, patient());
+    while stream.service().unwrap() != Liveness::Closed {
+        thread::sleep(ms(20)); // Work.
+    }
+    let _ = stream.close(); // It may have seen the peer's reset.
+    assert!(peer.join().unwrap() >= ENOUGH);
+}
+
+#[test]
+fn a_program_that_was_blocked_for_long_finds_the_answer_before_it_judges() {
+    // `Forgive` grants no re-probe: whoever ticks before reading gives the peer up here.
+    let config = Config::builder()
+        .interval(ms(100))
+        .timeout(ms(400))
+        .first_ping(FirstPing::Immediate)
+        .late_policy(LatePolicy::Forgive(ms(1)))
+        .build()
+        .unwrap();
+    let (here, mut there) = pair();
+    let mut stream = started(here, config);
+    stream.service().unwrap(); // The ping leaves.
+    let mut ping = [0; PING_LEN];
+    there.read_exact(&mut ping).unwrap();
+    let (frame, _) = Frame::decode(&ping).unwrap().unwrap();
+    let answer = frame.answer(Duration::ZERO, false).unwrap();
+    let mut bytes = [0; PING_LEN];
+    let len = answer.encode_into(&mut bytes).unwrap();
+    there.write_all(&bytes[..len]).unwrap();
+    thread::sleep(ms(1200));
+    assert_eq!(stream.service().unwrap(), Liveness::Alive);
+    // The same with a call that writes first.
+    there.write_all(&bytes[..len]).unwrap();
+    thread::sleep(ms(1200));
+    stream.write_all(b"hello").unwrap();
+    assert_eq!(stream.driver().liveness(), Liveness::Alive);
+}
+
+#[test]
+fn a_goodbye_is_the_end_of_the_bytes_and_a_crash_is_an_error() {
+    let (here, there) = pair();
+    let mut peer = started(there, patient());
+    peer.write_all(&pattern(100_000)).unwrap();
+    let (start, limit) = (clock(), patient().drain_limit());
+    let peer = thread::spawn(move || peer.close());
+    let mut stream = started(here, patient());
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    assert_eq!(got, pattern(100_000));
+    assert_eq!(stream.driver().liveness(), Liveness::Closed);
+    assert_eq!(stream.driver().report().unwrap().reason, Reason::Goodbye);
+    stream.close().unwrap();
+    peer.join().unwrap().unwrap();
+    assert!(start.elapsed_now() < limit, "there was nothing to wait for");
+
+    let (here, there) = pair();
+    let mut peer = started(there, patient());
+    peer.write_all(b"half a sen").unwrap();
+    drop(peer);
+    let mut stream = started(here, patient());
+    let mut got = Vec::new();
+    let error = stream.read_to_end(&mut got).unwrap_err();
+    assert_eq!(got, b"half a sen");
+    assert_eq!((error.kind(), Ended::of(&error)), (ErrorKind::UnexpectedEof, Some(&Ended::Abrupt)));
+}
+
+/// Over a Unix socket, whose buffer stays full once it is: TCP makes room now and then.
+#[cfg(unix)]
+#[test]
+fn closing_is_bounded_where_the_peer_reads_nothing() {
+    let (mut here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    while here.write(&pattern(65536)).is_ok() {} // Until the buffer is full.
+    let config = Config::builder().interval(ms(1000)).timeout(ms(9000)).drain_limit(ms(300));
+    let mut stream = started(here, config.build().unwrap());
+    stream.write_all(b"never leaves").unwrap();
+    let start = clock();
+    let error = stream.close().unwrap_err();
+    assert_eq!(lost(&error).reason, Reason::DrainTimeout);
+    assert!(start.elapsed_now() < ms(300) + MARGIN);
+}
+
+#[test]
+fn the_connection_to_a_restarted_server_recovers_and_keeps_what_was_learnt() {
+    let (here, there) = pair();
+    let mut server = started(there, patient());
+    let mut stream = started(here, patient());
+    let server_thread = thread::spawn(move || {
+        let _ = server.run_for(ms(300));
+        drop(server); // It crashes.
+    });
+    stream.verify().unwrap();
+    let error = stream.read(&mut [0; 10]).unwrap_err();
+    assert!(Ended::of(&error).is_some(), "{error}");
+    server_thread.join().unwrap();
+    let rtt = stream.driver().machine().rtt();
+    let epoch = stream.driver().machine().state().epoch();
+    assert!(rtt.smoothed().is_some());
+
+    let (here, there) = pair();
+    let mut stream = stream.reconnected(here).unwrap();
+    assert_eq!(stream.driver().liveness(), Liveness::Recovering);
+    assert_eq!(stream.driver().machine().rtt(), rtt);
+    assert_eq!(stream.driver().machine().state().epoch(), epoch.wrapping_add(1));
+    let server_thread = thread::spawn(move || started(there, patient()).write_all(b"back"));
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!((&answer, stream.driver().liveness()), (b"back", Liveness::Alive));
+    server_thread.join().unwrap().unwrap();
+}
+
+#[test]
+fn verify_proves_the_peer_and_not_the_buffer() {
+    let (here, there) = pair();
+    let peer = thread::spawn(move || {
+        let mut peer = started(there, patient());
+        while peer.run_for(ms(50)).is_ok_and(Liveness::is_live) {}
+        peer.close().unwrap();
+    });
+    let mut stream = started(here, patient());
+    for _ in 0..3 {
+        let before = stream.now();
+        stream.verify().unwrap();
+        assert!(stream.driver().machine().is_verified_since(before));
+    }
+    stream.close().unwrap();
+    peer.join().unwrap();
+
+    let (here, _there) = pair();
+    let mut stream = started(here, quick());
+    stream.write_all(b"the buffer takes it").unwrap();
+    lost(&stream.verify().unwrap_err());
+}
+
+#[test]
+fn bytes_that_are_no_heartbeats_end_the_connection_with_their_offset() {
+    let (here, mut there) = pair();
+    there.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut stream = started(here, patient());
+    let error = stream.read(&mut [0; 10]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(matches!(Ended::of(&error), Some(Ended::BadFrame { offset: 0, .. })));
+}
+
+#[test]
+fn unread_bytes_are_bounded_and_nothing_is_lost() {
+    let (here, there) = pair();
+    let peer = thread::spawn(move || {
+        let mut peer = started(there, patient());
+        peer.write_all(&pattern(1 << 20)).unwrap();
+        peer.close().unwrap();
+    });
+    let mut stream = started(here, patient());
+    stream.run_for(ms(300)).unwrap();
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    assert_eq!(got, pattern(1 << 20));
+    stream.close().unwrap();
+    peer.join().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_sockets_work_as_well() {
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    let echo = thread::spawn(move || {
+        let mut stream = started(there, patient());
+        let mut got = [0; 5];
+        stream.read_exact(&mut got).unwrap();
+        stream.write_all(&got).unwrap();
+        stream.close().unwrap();
+    });
+    let mut stream = started(here, patient());
+    stream.write_all(b"hello").unwrap();
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    assert_eq!(got, b"hello");
+    stream.close().unwrap();
+    echo.join().unwrap();
+
+    let (here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
+    lost(&started(here, quick()).read(&mut [0; 10]).unwrap_err());
+}
+
+// ----- UDP -----
+
+fn udp_pair() -> (UdpSocket, UdpSocket) {
+    let (here, there) =
+        (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    here.connect(there.local_addr().unwrap()).unwrap();
+    there.connect(here.local_addr().unwrap()).unwrap();
+    (here, there)
+}
+
+#[test]
+fn datagrams_garbage_is_dropped_and_counted_and_is_no_sign_of_life() {
+    let (here, there) = udp_pair();
+    let mut stream = UdpHeartbeat::new(here, quick()).unwrap();
+    let start = clock();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let garbage = thread::spawn(move || {
+        for i in 0_u32.. {
+            // Too long, too short, wrong, almost right.
+            let _ = match i % 4 {
+                0 => there.send(&[0xb0; 2000]),
+                1 => there.send(&[]),
+                2 => there.send(b"GET / HTTP/1.1"),
+                _ => there.send(&[0xb0, 1, 0, 28, 0, 0]),
+            };
+            if stopped.recv_timeout(ms(5)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    });
+    let report = lost(&stream.run_for(ms(60_000)).unwrap_err());
+    assert_eq!(report.reason, Reason::NoResponse);
+    assert_in_time(stream.driver().machine().config(), &report, start.elapsed_now());
+    drop(stop);
+    garbage.join().unwrap();
+    assert!(stream.dropped() >= 4, "{}", stream.dropped());
+}
+
+#[test]
+fn datagrams_keep_both_ends_alive_and_a_goodbye_ends_them() {
+    let (here, there) = udp_pair();
+    let peer = thread::spawn(move || {
+        let mut peer = UdpHeartbeat::new(there, patient()).unwrap();
+        assert_eq!(peer.run_for(ms(700)).unwrap(), Liveness::Alive);
+        assert!(peer.driver().machine().rtt().smoothed().is_some());
+        peer.close();
+    });
+    let mut stream = UdpHeartbeat::new(here, patient()).unwrap();
+    assert_eq!(stream.run_for(ms(60_000)).unwrap(), Liveness::Closed);
+    assert_eq!(stream.driver().report().unwrap().reason, Reason::Goodbye);
+    peer.join().unwrap();
+}
+
+#[test]
+fn a_closed_port_is_silence_and_not_an_error() {
+    let (here, there) = udp_pair();
+    drop(there);
+    let mut stream = UdpHeartbeat::new(here, quick()).unwrap();
+    let report = lost(&stream.run_for(ms(60_000)).unwrap_err());
+    assert_eq!(report.reason, Reason::NoResponse, "{report}");
+    assert!(stream.refused() > 0);
+}
+
+#[test]
+fn a_lost_datagram_peer_comes_back_where_the_verdict_may_be_reopened() {
+    let (here, there) = udp_pair();
+    let address = there.local_addr().unwrap();
+    drop(there);
+    let config = Config::builder()
+        .interval(ms(100))
+        .timeout(ms(400))
+        .reopen_after(2)
+        .down_interval(ms(100))
+        .build()
+        .unwrap();
+    let client = here.local_addr().unwrap();
+    let mut stream = UdpHeartbeat::new(here, config).unwrap();
+    let give_up = clock() + ms(20_000);
+    while stream.run_for(ms(50)).unwrap() != Liveness::Lost {
+        assert!(clock() < give_up, "never lost");
+    }
+    let there = UdpSocket::bind(address).unwrap();
+    there.connect(client).unwrap();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let server = thread::spawn(move || {
+        // A responder: only the pongs of the client's own pings bring it back.
+        let config = Config::builder().mode(Mode::Responder).timeout(ms(50_000)).build().unwrap();
+        let mut server = UdpHeartbeat::new(there, Setup::new(config)).unwrap();
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            server.run_for(ms(20)).unwrap();
+        }
+    });
+    let give_up = clock() + ms(20_000);
+    while stream.run_for(ms(50)).unwrap() != Liveness::Alive {
+        assert!(clock() < give_up, "never came back");
+    }
+    drop(stop);
+    server.join().unwrap();
+}
+
+trait ElapsedNow {
+    fn elapsed_now(&self) -> Duration;
+}
+
+impl ElapsedNow for Instant {
+    fn elapsed_now(&self) -> Duration {
+        clock().saturating_duration_since(*self)
+    }
+}
