@@ -1,7 +1,7 @@
 //! What the benchmarks share: a peer in its steady state, and one whole heartbeat.
 
-use std::hint::black_box;
-use std::time::Duration;
+use core::hint::black_box;
+use core::time::Duration;
 
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::{
