@@ -213,9 +213,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
                 self.resume(0); // L5
             }
-        } else if matches!(event, Event::Resume { .. }) {
-            // A freeze that nobody announced: the resume credits it (L6).
-        } else if self.now >= due && self.state.liveness().is_live() && !self.state.draining() {
+        } else if self.now >= due
+            && !matches!(event, Event::Resume { .. }) // It credits a freeze nobody announced (L6).
+            && self.state.liveness().is_live()
+            && !self.state.draining()
+        {
             self.late = self.now - due > self.config.slack;
             if self.late || !matches!(event, Event::Tick) {
                 self.woken_late(self.now - due);
