@@ -5,9 +5,9 @@
 //! `cargo bench --bench slab`. Divan shows the time of a million events; in milliseconds it is the
 //! nanoseconds of one. No timers are in it: who is due is decided beforehand.
 
-use std::cell::RefCell;
-use std::hint::black_box;
-use std::time::Duration;
+use core::cell::RefCell;
+use core::hint::black_box;
+use core::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;

@@ -379,5 +379,5 @@ where
     let moved = state.ev.saturating_add(gap_to_next);
     let verify_at =
         state.last_ping.saturating_add(interval(config, state) * config.verify_every as u64);
-    (excusable && moved > now && now < verify_at).then_some(moved)
+    (excusable && moved > now && now < verify_at).then_some(moved.min(verify_at))
 }

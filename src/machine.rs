@@ -213,9 +213,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
                 self.resume(0); // L5
             }
-        } else if matches!(event, Event::Resume { .. }) {
-            // A freeze that nobody announced: the resume credits it (L6).
-        } else if self.now >= due && self.state.liveness().is_live() && !self.state.draining() {
+        } else if self.now >= due
+            && !matches!(event, Event::Resume { .. }) // It credits a freeze nobody announced (L6).
+            && self.state.liveness().is_live()
+            && !self.state.draining()
+        {
             self.late = self.now - due > self.config.slack;
             if self.late || !matches!(event, Event::Tick) {
                 self.woken_late(self.now - due);
@@ -396,7 +398,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.state.push_outcome(true); // A pause of our own says nothing about the path.
         }
         if self.state.ev <= since {
-            self.state.set_misses(self.state.misses() + 1);
+            self.state.set_misses((self.state.misses() + 1).min(self.config.attempts));
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
         } else if matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)

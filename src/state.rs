@@ -124,11 +124,20 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.set(PHASE, liveness.index());
     }
 
+    /// Whether for something else than nothing or a pong.
+    #[inline]
+    const fn waits_oddly(&self) -> bool {
+        self.word.0 & ODD_WAIT != 0
+    }
+
     #[inline]
     pub(crate) const fn waiting(&self) -> Waiting {
+        // The two common ones apart: a steady state tells them by one bit.
+        if !self.waits_oddly() {
+            let pong = self.word.get(WAITING) == Waiting::Pong as u64;
+            return if pong { Waiting::Pong } else { Waiting::Nothing };
+        }
         match self.word.get(WAITING) {
-            0 => Waiting::Nothing,
-            1 => Waiting::Pong,
             2 => Waiting::Caller,
             3 => Waiting::Window,
             _ => Waiting::Resume,
@@ -202,7 +211,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     #[inline]
     pub(crate) const fn is_steady(&self) -> bool {
         const SPECIAL: u64 = PHASE.mask()
-            | (WAITING.mask() & !((Waiting::Pong as u64) << WAITING.shift))
+            | ODD_WAIT
             | REPROBE.mask()
             | PING_UNWRITTEN.mask()
             | TX_OWING.mask()
@@ -346,6 +355,7 @@ impl Field {
 
 const PHASE: Field = Field { shift: 0, width: 3 };
 const WAITING: Field = Field::after(PHASE, 3);
+const ODD_WAIT: u64 = WAITING.mask() & !((Waiting::Pong as u64) << WAITING.shift);
 const REPROBE: Field = Field::after(WAITING, 2);
 const PING_UNWRITTEN: Field = Field::after(REPROBE, 1);
 const TX_OWING: Field = Field::after(PING_UNWRITTEN, 1);

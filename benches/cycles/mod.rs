@@ -1,7 +1,7 @@
 //! What the benchmarks share: a peer in its steady state, and one whole heartbeat.
 
-use std::hint::black_box;
-use std::time::Duration;
+use core::hint::black_box;
+use core::time::Duration;
 
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::{
@@ -50,7 +50,7 @@ pub(crate) fn state<L: Ledger>(seed: u64) -> (PeerState<Deadline, L>, Timestamp)
     let _ = state.handle(&config, Event::Start, Timestamp::EPOCH);
     let mut now = Timestamp::EPOCH;
     for _ in 0..20 {
-        now = state_cycle(&mut state, &config, now);
+        now = state_cycle(&mut state, &config);
     }
     assert_eq!(state.liveness(), Liveness::Alive);
     (state, now)
@@ -74,7 +74,6 @@ pub(crate) fn machine_cycle<L: Ledger>(machine: &mut HeartbeatMachine<Deadline, 
 pub(crate) fn state_cycle<L: Ledger>(
     state: &mut PeerState<Deadline, L>,
     config: &Config,
-    _: Timestamp,
 ) -> Timestamp {
     let (due, _) = state.next_deadline(config).expect("live");
     let pong = pong_for(state.handle(config, black_box(Event::Tick), due));
