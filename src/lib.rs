@@ -1,4 +1,9 @@
-//! Sans-IO heartbeats.
+// The front page is the README; its examples need the tokio adapter.
+#![cfg_attr(feature = "tokio", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "Heartbeats that find dead peers and never kill the living."
+)]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -52,3 +57,8 @@ pub use rtt::Rtt;
 pub use state::PeerState;
 pub use stats::Stats;
 pub use time::Timestamp;
+
+/// The examples of the documents are compiled and run.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../docs/INTEGRATING.md")]
+mod integrating {}
