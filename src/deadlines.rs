@@ -265,7 +265,12 @@ where
     L: Ledger,
 {
     match config.mode {
-        Mode::Responder | Mode::Passive => state.ev + config.interval + config.window,
+        Mode::Responder | Mode::Passive => {
+            match config.detector.beat_deadline(&state.detector, &trust(config, state)) {
+                Some(known) => known.as_nanos().min(NEVER - 1),
+                None => state.ev + config.interval + config.window,
+            }
+        }
         _ => NEVER - 1,
     }
 }
@@ -374,5 +379,5 @@ where
     let moved = state.ev.saturating_add(gap_to_next);
     let verify_at =
         state.last_ping.saturating_add(interval(config, state) * config.verify_every as u64);
-    (excusable && moved > now && now < verify_at).then_some(moved)
+    (excusable && moved > now && now < verify_at).then_some(moved.min(verify_at))
 }

@@ -18,8 +18,8 @@ use crate::time::Timestamp;
 /// A policy that turns a stream of evidence into a deadline. The policy lives in the
 /// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`.
 ///
-/// A state holds spans, and stamps of the *peer's* clock, but no stamps of the local clock: what
-/// must relate to local time relates to [`Trust::since`]. Then the rules are invariant under a
+/// A state holds spans, stamps of the *peer's* clock and differences between both clocks, but no
+/// stamps of the local clock: what must relate to local time relates to [`Trust::since`]. Then the rules are invariant under a
 /// shift of time and can be model-checked for runs of any length. Floats are kept as canonical
 /// bits, so that states can be compared.
 ///
@@ -35,6 +35,17 @@ pub trait Detector: Copy + Debug + Eq + Hash {
     /// The last moment at which the peer is still trusted, if nothing more is heard. It may lie in
     /// the past (a stale beat restores no trust), and is clamped for the verdict.
     fn deadline(&self, state: &Self::State, trust: &Trust) -> Timestamp;
+
+    /// The last moment at which the peer's own beat is not overdue, where we send no pings: past it
+    /// the peer is Suspect (rule J3), even if [`deadline`](Self::deadline) trusts it for longer.
+    /// `None`, the default: one configured interval and one response window after the last
+    /// evidence. A detector that knows better, such as one that keeps the period the peer promised,
+    /// answers its deadline.
+    #[inline]
+    fn beat_deadline(&self, state: &Self::State, trust: &Trust) -> Option<Timestamp> {
+        let _ = (state, trust);
+        None
+    }
 
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the deadline, more
     /// after it. The default grows linearly.
@@ -65,8 +76,19 @@ pub enum Sign {
     Beat,
     /// Any other traffic.
     Traffic,
-    /// A ping stayed unanswered: the one sign that renews nothing.
+    /// A ping stayed unanswered. Renews nothing.
     Miss,
+    /// The local process was paused until now (a call later than the slack, or a resume): what
+    /// arrives in the next moments may have waited in a buffer, and its timing says nothing of the
+    /// peer. Told before the evidence that the same call brings. Renews nothing.
+    Pause,
+}
+
+impl Sign {
+    /// Whether it renews life: then [`Trust::since`] moves to its time.
+    pub const fn renews(self) -> bool {
+        !matches!(self, Self::Miss | Self::Pause)
+    }
 }
 
 /// One piece of evidence, as a detector sees it.
@@ -90,7 +112,8 @@ pub struct Evidence {
     /// The round trip it measured, if it did, in nanoseconds.
     pub rtt_nanos: Option<u64>,
     /// It came in a call that was later than the slack: the local process was paused, and nothing
-    /// should be learnt from the timing.
+    /// should be learnt from the timing. (More of the same burst may come in calls of their own:
+    /// see [`Sign::Pause`].)
     pub in_pause: bool,
 }
 

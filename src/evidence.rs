@@ -35,9 +35,9 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             Event::AnonymousPongReceived => self.anonymous_pong_received(),
             Event::PingReceived { id, stamp } => self.ping_received(id, stamp),
             Event::BeaconReceived { stamp, period } => {
-                self.frame_received(Sign::Beat, stamp, Some(nanos(period)));
+                self.beat_received(None, stamp, Some(nanos(period)));
             }
-            Event::FrameReceived => self.frame_received(Sign::Traffic, None, None),
+            Event::FrameReceived => self.frame_received(),
             Event::BytesReceived => {
                 if self.config.life_rule == LifeRule::AnyByte {
                     self.hear(Sign::Traffic, None, None, None);
@@ -249,7 +249,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if self.config.mode == Mode::Initiator {
             self.out.report(Findings::UNEXPECTED_PING);
         }
-        self.frame_received(Sign::Beat, stamp, None);
+        self.beat_received(Some(id.seq()), stamp, None);
     }
 
     /// Nothing will ever happen again.
@@ -291,9 +291,16 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         false
     }
 
-    fn frame_received(&mut self, sign: Sign, stamp: Option<Timestamp>, period: Option<u64>) {
+    /// A ping or a beacon.
+    fn beat_received(&mut self, seq: Option<u32>, stamp: Option<Timestamp>, period: Option<u64>) {
         if matches!(self.config.life_rule, LifeRule::AnyFrame | LifeRule::AnyByte) {
-            self.hear(sign, None, stamp.map(|stamp| (stamp, period)), None);
+            self.hear(Sign::Beat, seq, Some((stamp, period)), None);
+        }
+    }
+
+    fn frame_received(&mut self) {
+        if matches!(self.config.life_rule, LifeRule::AnyFrame | LifeRule::AnyByte) {
+            self.hear(Sign::Traffic, None, None, None);
         }
     }
 
@@ -325,7 +332,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if self.state.liveness().is_live() && !self.state.draining() {
             self.replan();
         }
-        self.frame_received(Sign::Traffic, None, None);
+        self.frame_received();
     }
 
     // ----- Writes -----
@@ -360,7 +367,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         &mut self,
         sign: Sign,
         seq: Option<u32>,
-        beat: Option<(Timestamp, Option<u64>)>,
+        beat: Option<(Option<Timestamp>, Option<u64>)>,
         rtt: Option<u64>,
     ) {
         if !self.state.liveness().is_live() && !self.hears_when_ended(sign) {
@@ -435,7 +442,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         &mut self,
         sign: Sign,
         seq: Option<u32>,
-        beat: Option<(Timestamp, Option<u64>)>,
+        beat: Option<(Option<Timestamp>, Option<u64>)>,
         rtt: Option<u64>,
     ) {
         let interval = deadlines::interval(self.config, self.state);
@@ -444,7 +451,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             at: Timestamp::from_nanos(self.now),
             silence_nanos: self.now.saturating_sub(self.state.ev).min(2 * self.config.ceiling),
             seq,
-            stamp: beat.map(|(stamp, _)| stamp),
+            stamp: beat.and_then(|(stamp, _)| stamp),
             period_nanos: beat.and_then(|(_, period)| period).unwrap_or(interval),
             rtt_nanos: rtt,
             in_pause: self.late,

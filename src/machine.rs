@@ -241,6 +241,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
                 LatePolicy::Reprobe => self.state.forgive_writer(lateness, self.now), // J6
                 LatePolicy::Strict => {}
             }
+            self.learn(Sign::Pause, None, None, None);
         }
         self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
         if self.overdue && self.config.late_policy == LatePolicy::Strict {
@@ -265,6 +266,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
         self.state.wait(Waiting::Nothing, self.now);
         self.out.report(Findings::RESUMED);
+        self.learn(Sign::Pause, None, None, None);
         if self.state.liveness().is_live() && !self.state.draining() {
             self.grant();
         }
@@ -400,7 +402,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.state.push_outcome(true); // A pause of our own says nothing about the path.
         }
         if self.state.ev <= since {
-            self.state.set_misses(self.state.misses() + 1);
+            self.state.set_misses((self.state.misses() + 1).min(self.config.attempts));
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
         } else if matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)

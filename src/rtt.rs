@@ -72,11 +72,11 @@ impl fmt::Debug for Rtt {
     }
 }
 
-/// `12.5ms ± 1ms`, or `unknown`.
+/// `12.5ms ± 1.0ms`, or `unknown`.
 impl fmt::Display for Rtt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.smoothed(), self.variation()) {
-            (Some(smoothed), Some(variation)) => write!(f, "{smoothed:?} ± {variation:?}"),
+            (Some(smoothed), Some(variation)) => write!(f, "{smoothed:.1?} ± {variation:.1?}"),
             _ => f.write_str("unknown"),
         }
     }

@@ -1,5 +1,6 @@
-//! The program `heartbeat`, used as an operator uses it. Loopback only.
-#![cfg(feature = "cli")]
+//! The program `heartbeat`, used as an operator uses it. Loopback only, and real time: a machine that
+//! stands still for seconds fails them, chance does not.
+#![cfg(all(feature = "cli", unix))]
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read};

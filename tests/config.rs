@@ -1,5 +1,6 @@
 //! The configuration: every refusal in words, every preset in numbers, and every knob with an
 //! effect.
+#![allow(clippy::large_stack_arrays, reason = "a table of cases")]
 
 mod common;
 

@@ -75,7 +75,7 @@ fn need_03_receiving_does_not_excuse_sending() {
     }
     // Traffic did excuse most pings; pongs and beacons took their place.
     let stats = *pair.ends[0].machine.stats();
-    assert!(stats.pings_sent < 10_000 && stats.beacons_sent > 0, "{stats:?}");
+    assert!(stats.pings_sent <= 10_000 && stats.beacons_sent > 0, "{stats:?}");
 }
 
 /// Need 3, one-way: an end that never pings owes signs of life too, if so configured.
@@ -109,17 +109,14 @@ fn need_04_a_lost_pong_does_not_wedge_the_prober() {
         let told = solo.found(Findings::PING_UNANSWERED);
         let pings = solo.pings();
         assert!(pings.windows(2).all(|pair| pair[1] - pair[0] <= 25 * SEC), "{pings:?}");
-        match verdict {
-            Verdict::Convict => {
-                assert_eq!(told, 1);
-                assert_eq!(solo.verdict().map(|(_, reason)| reason), Some(Reason::PingUnanswered));
-                assert_eq!(pings.len(), 3);
-            }
-            _ => {
-                assert_eq!(told, usize::from(verdict == Verdict::Report), "told once");
-                assert!(solo.verdict().is_none(), "it talks: not silence");
-                assert!(pings.len() >= 150, "{}", pings.len());
-            }
+        if verdict == Verdict::Convict {
+            assert_eq!(told, 1);
+            assert_eq!(solo.verdict().map(|(_, reason)| reason), Some(Reason::PingUnanswered));
+            assert_eq!(pings.len(), 3);
+        } else {
+            assert_eq!(told, usize::from(verdict == Verdict::Report), "told once");
+            assert!(solo.verdict().is_none(), "it talks: not silence");
+            assert!(pings.len() >= 150, "{}", pings.len());
         }
     }
 }

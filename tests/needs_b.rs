@@ -300,15 +300,15 @@ fn need_14_only_consecutive_misses_convict() {
 /// Need 14: suspicion is visible, and goes away with the first life.
 #[test]
 fn need_14_suspicion_comes_before_the_verdict_and_can_end() {
+    const ORDER: &str = "starting alive suspect alive suspect lost";
     let mut solo = Solo::alive(Config::messaging_15_45());
     solo.run_to(30 * SEC);
     assert_eq!(solo.machine.liveness(), Liveness::Suspect);
     let _ = solo.tell(Event::FrameReceived);
     assert_eq!(solo.machine.liveness(), Liveness::Alive);
     solo.run_out();
-    let order: Vec<_> = solo.changes().into_iter().map(|(_, to)| to).collect();
-    use Liveness::{Alive, Lost, Starting, Suspect};
-    assert_eq!(order, [Starting, Alive, Suspect, Alive, Suspect, Lost]);
+    let order = solo.changes().into_iter().map(|(_, to)| to);
+    assert_eq!(order.map(Liveness::code).collect::<Vec<_>>().join(" "), ORDER);
 }
 
 /// Need 15: no ping and no death during a handshake of any allowed length; one that takes longer

@@ -1,5 +1,7 @@
 //! The heartbeat systems that the source articles describe, rebuilt with this crate. The id of
 //! each (Y1 and so on) is in its test's name. What needs bytes is in `systems_wire.rs`.
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+#![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
 
 mod common;
 

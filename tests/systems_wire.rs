@@ -15,7 +15,7 @@ use heartbeat_proto::{Action, Config, Event, Findings, Liveness, Mode, Reason};
 fn y02_transport_frame_and_meaning_are_judged_apart() {
     let mut solo = Solo::new(Config::wan());
     let mut link = Link::new(0x1234, 9);
-    let (mut ours, mut theirs) = ([0; 125], Link::new(0x9999, 4));
+    let (mut bytes, mut peer) = ([0; 125], Link::new(0x9999, 4));
     let mut ready = Status::new().with_ready(true);
     for round in 0..40 {
         while solo.last_ping().is_none() || solo.pings().last() != Some(&solo.now) {
@@ -24,27 +24,27 @@ fn y02_transport_frame_and_meaning_are_judged_apart() {
         }
         let &(_, ping) = solo.log.iter().rfind(|(_, action)| is_ping(action)).expect("a ping");
         let frame = link.frame(&ping, at(solo.now)).expect("a frame");
-        let len = frame.encode_into(&mut ours).expect("room");
-        let (frame, _) = Frame::decode(&ours[..len]).expect("valid").expect("whole");
-        let Some(Event::PingReceived { id, .. }) = theirs.event(&frame, at(7)) else {
+        let len = frame.encode_into(&mut bytes).expect("room");
+        let (frame, _) = Frame::decode(&bytes[..len]).expect("valid").expect("whole");
+        let Some(Event::PingReceived { id, .. }) = peer.event(&frame, at(7)) else {
             panic!("{frame:?}")
         };
         if round == 20 {
             ready = Status::new().with_ready(false).with_reason(503);
         }
-        theirs.set_status(Some(ready));
-        let pong = theirs.frame(&Action::SendPong { id, calm: false }, at(7)).expect("a pong");
-        let len = pong.encode_into(&mut ours).expect("room");
+        peer.set_status(Some(ready));
+        let answer = peer.frame(&Action::SendPong { id, calm: false }, at(7)).expect("a answer");
+        let len = answer.encode_into(&mut bytes).expect("room");
 
         // An altered header is a finding of the codec; the machine never hears of it.
-        let mut altered = ours;
+        let mut altered = bytes;
         altered[0] ^= 0x20;
         let heard = solo.machine.stats().pongs_received;
         assert!(Frame::decode(&altered[..len]).is_err());
         assert_eq!(solo.machine.stats().pongs_received, heard);
 
-        let (pong, _) = Frame::decode(&ours[..len]).expect("valid").expect("whole");
-        let event = link.event(&pong, at(solo.now)).expect("for us");
+        let (answer, _) = Frame::decode(&bytes[..len]).expect("valid").expect("whole");
+        let event = link.event(&answer, at(solo.now)).expect("for us");
         let _ = solo.tell(event);
         assert_eq!(solo.machine.liveness(), Liveness::Alive, "well or not, it lives");
         let status = link.peer_status().expect("told");

@@ -2,6 +2,8 @@
 //! link that loses, delays, duplicates and reorders as told. No clock, no sockets, no threads; the
 //! same seed gives the same run. Times are nanoseconds since the start of the run.
 #![allow(dead_code, reason = "every test program uses another part of this")]
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+#![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -50,7 +52,7 @@ impl Rng {
 
     /// A number in `0..limit`; 0 if `limit` is 0.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(limit) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }
 
     pub(crate) fn percent(&mut self, chance: u64) -> bool {

@@ -2,7 +2,7 @@
 
 use heartbeat_proto::{
     Timestamp,
-    detector::{Detector, Evidence, Sign, Trust},
+    detector::{Detector, Evidence, Trust},
 };
 
 /// Trust ends `margin` after the moment at which the next beat would come if it took as long as
@@ -27,7 +27,7 @@ impl Detector for Follow {
     type State = Followed;
 
     fn learn(&self, state: &mut Followed, evidence: &Evidence) {
-        if evidence.sign == Sign::Miss {
+        if !evidence.sign.renews() {
             return;
         }
         // Evidence moves what deadlines are relative to.

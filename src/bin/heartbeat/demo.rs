@@ -25,7 +25,7 @@ use self::server::Server;
 use crate::rules;
 use crate::say::{self, span};
 
-/// Watch every fault being found, over real sockets, in about 20 seconds.
+/// Watch every fault being found, over real sockets, in about 15 seconds.
 ///
 /// A server, a client and a fault proxy between them run in this process and talk over TCP on
 /// 127.0.0.1. One fault after the other is made, and the verdict is measured by a clock of the

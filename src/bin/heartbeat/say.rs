@@ -15,11 +15,6 @@ pub(crate) fn line(text: impl Display) {
     }
 }
 
-/// Prints a line with the date and time before it.
-pub(crate) fn log(text: impl Display) {
-    line(format_args!("{} {text}", wall_clock()));
-}
-
 /// Prints an object on a line of its own.
 pub(crate) fn json(object: &impl Serialize) {
     match serde_json::to_string(object) {

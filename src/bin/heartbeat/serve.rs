@@ -1,5 +1,6 @@
 //! `heartbeat serve`: answers heartbeats over TCP and UDP.
 
+pub(crate) mod log;
 pub(crate) mod tcp;
 mod udp;
 
@@ -12,8 +13,9 @@ use heartbeat_proto::{Config, Liveness};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
+use self::log::Log;
 use crate::rules::{self, Rules};
-use crate::{say, stop};
+use crate::stop;
 
 /// Answer heartbeats over TCP and UDP, and find dead clients.
 ///
@@ -46,58 +48,56 @@ const DEFAULT: &str = "127.0.0.1:7007";
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.rules.config(&Config::builder())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(args, config))
+    let (log, printer) = log::start();
+    let ended = runtime.block_on(serve(args, config, log));
+    // With it go the last tasks that hold the log.
+    runtime.shutdown_timeout(stop::DRAIN_LIMIT);
+    printer.finish();
+    ended
 }
 
-async fn serve(args: &Args, config: Config) -> anyhow::Result<ExitCode> {
+async fn serve(args: &Args, config: Config, log: Log) -> anyhow::Result<ExitCode> {
     let (stopper, mut stop) = stop::pair();
+    let mut services = JoinSet::new();
     let tcp = match (args.tcp, args.udp) {
         (None, None) => Some(DEFAULT.parse()?),
         (tcp, _) => tcp,
     };
-    let mut services = JoinSet::new();
     if let Some(address) = tcp {
-        let socket = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}/tcp"))?;
-        say::log(format_args!(
-            "listening on {}/tcp: {}",
-            socket.local_addr()?,
-            rules::describe(&config)
-        ));
-        let setup = move |peer| Setup::new(config).observer(move |notice| told(peer, notice));
-        services.spawn(tcp::serve(socket, args.max_clients, setup, stop.clone()));
+        let socket = TcpListener::bind(address).await;
+        let socket = socket.with_context(|| format!("cannot listen on {address}/tcp"))?;
+        let address = socket.local_addr()?;
+        log.line(format_args!("listening on {address}/tcp: {}", rules::describe(&config)));
+        let clients = log.clone();
+        let setup = move |peer| {
+            let log = clients.clone();
+            Setup::new(config).observer(move |notice| told(&log, peer, notice))
+        };
+        services.spawn(tcp::serve(socket, args.max_clients, setup, log.clone(), stop.clone()));
     }
     if let Some(address) = args.udp {
-        let socket = UdpSocket::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}/udp"))?;
-        say::log(format_args!(
-            "listening on {}/udp: answers pings, keeps no state",
-            socket.local_addr()?
-        ));
-        services.spawn(udp::reflect(socket, stop.clone()));
+        let socket = UdpSocket::bind(address).await;
+        let socket = socket.with_context(|| format!("cannot listen on {address}/udp"))?;
+        let address = socket.local_addr()?;
+        log.line(format_args!("listening on {address}/udp: answers pings, keeps no state"));
+        services.spawn(udp::reflect(socket, log.clone(), stop.clone()));
     }
-    tokio::select! {
-        () = stopper.stop_on_signal() => {}
-        () = async {
-            stop.wanted().await;
-            say::log("draining: goodbye to all clients");
-            while services.join_next().await.is_some() {}
-        } => {}
-    }
-    say::log("ended");
+    tokio::spawn(stopper.stop_on_signal());
+    stop.wanted().await;
+    log.line("draining: goodbye to all clients");
+    while services.join_next().await.is_some() {}
+    log.line("ended");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Logs what a client's heart told.
-fn told(client: SocketAddr, notice: Notice) {
+fn told(log: &Log, client: SocketAddr, notice: Notice) {
     match notice {
         Notice::Changed { from: Liveness::Idle, .. } => {
-            say::log(format_args!("{client} connected"));
+            log.line(format_args!("{client} connected"));
         }
         // The change of liveness before it said so.
         Notice::Ended(ended) if ended.report().is_some() => {}
-        notice => say::log(format_args!("{client} {notice}")),
+        notice => log.line(format_args!("{client} {notice}")),
     }
 }

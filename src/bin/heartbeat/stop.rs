@@ -9,7 +9,7 @@ use tokio::sync::watch;
 pub(crate) struct Stop(watch::Receiver<bool>);
 
 /// Tells every [`Stop`] made with it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stopper(watch::Sender<bool>);
 
 /// How long an orderly end may take before it is forced.
@@ -28,8 +28,9 @@ impl Stopper {
         self.0.send_replace(true);
     }
 
-    /// Stops at the first signal. A second one ends the program on the spot.
-    pub(crate) async fn stop_on_signal(&self) {
+    /// Stops at the first signal. A second one ends the program on the spot. A task of its own, so
+    /// that it works even while something hangs.
+    pub(crate) async fn stop_on_signal(self) {
         signal().await;
         self.stop();
         signal().await;

@@ -82,6 +82,7 @@ async fn watch(args: Args, config: Config) -> ExitCode {
         peers.spawn(peer::watch(task, stop));
     }
     drop((tell, stop));
+    tokio::spawn(stopper.clone().stop_on_signal());
     let limit = async {
         match args.limit {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -100,7 +101,6 @@ async fn watch(args: Args, config: Config) -> ExitCode {
         lost
     };
     let lost = tokio::select! {
-        () = stopper.stop_on_signal() => false,
         () = limit => false,
         lost = show => lost,
     };

@@ -173,7 +173,8 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
         let verdict = pad_str(verdict, 26, Alignment::Left, None);
         let found = pad_str(found, 9, Alignment::Right, None);
         let bound = pad_str(bound, 10, Alignment::Right, None);
-        format!("{name}{verdict}{found}{bound}   {mark}\n")
+        let line = format!("{name}{verdict}{found}{bound}   {mark}");
+        format!("{}\n", line.trim_end())
     };
     let shown = |known: Option<Duration>| known.map_or_else(|| "-".to_owned(), span);
     let mut table = style(line("scene", "verdict", "found in", "promised", "")).dim().to_string();

@@ -9,7 +9,7 @@ use heartbeat_proto::{Config, ConfigError, Mode};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::serve::tcp;
+use crate::serve::{log, tcp};
 use crate::stop::{self, Stopper};
 
 #[derive(Debug)]
@@ -25,7 +25,9 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (stopper, stop) = stop::pair();
-        let task = tokio::spawn(tcp::serve(listener, 16, move |_| Setup::new(config), stop));
+        // It tells nothing but errors of `accept`.
+        let (log, _) = log::start();
+        let task = tokio::spawn(tcp::serve(listener, 16, move |_| Setup::new(config), log, stop));
         Ok(Self { address, stopper, task })
     }
 

@@ -6,13 +6,13 @@ use core::time::Duration;
 
 use heartbeat_proto::adapter::Setup;
 use heartbeat_proto::adapter::tokio::Heartbeat;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use super::log::Log;
 use crate::stop::{DRAIN_LIMIT, Stop};
-use crate::{say, stop};
 
 /// After an error of `accept` (no file descriptors left, most often).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -23,6 +23,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     most: u32,
     setup: impl Fn(SocketAddr) -> Setup,
+    log: Log,
     mut stop: Stop,
 ) {
     let places = Arc::new(Semaphore::new(most as usize));
@@ -45,17 +46,14 @@ pub(crate) async fn serve(
                     });
                 }
                 Err(error) => {
-                    say::log(format_args!("cannot accept a client: {error}"));
+                    log.line(format_args!("cannot accept a client: {error}"));
                     tokio::time::sleep(PAUSE).await;
                 }
             },
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(stop::DRAIN_LIMIT, async {
-        while clients.join_next().await.is_some() {}
-    })
-    .await;
+    let _ = timeout(DRAIN_LIMIT, async { while clients.join_next().await.is_some() {} }).await;
 }
 
 /// Reads and drops what the client sends; its heart beats meanwhile. How it ended the observer of
@@ -63,17 +61,10 @@ pub(crate) async fn serve(
 async fn converse(socket: TcpStream, setup: Setup, mut stop: Stop) {
     let Ok(mut heart) = Heartbeat::tcp(socket, setup) else { return };
     let mut dropped = tokio::io::sink();
-    let ended = tokio::select! {
-        _ = tokio::io::copy(&mut heart, &mut dropped) => true,
-        () = stop.wanted() => false,
-    };
-    let _ = tokio::time::timeout(DRAIN_LIMIT, async {
-        heart.shutdown().await?;
-        if !ended {
-            // Until the client has closed too, so that its last bytes make no reset of the goodbye.
-            tokio::io::copy(&mut heart, &mut dropped).await?;
-        }
-        std::io::Result::Ok(())
-    })
-    .await;
+    tokio::select! {
+        _ = tokio::io::copy(&mut heart, &mut dropped) => {}
+        () = stop.wanted() => {}
+    }
+    // Waits for the client to close as well, so that its last ping makes no reset of the goodbye.
+    let _ = timeout(DRAIN_LIMIT, heart.close()).await;
 }

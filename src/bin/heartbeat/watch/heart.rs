@@ -6,7 +6,7 @@ use std::io;
 use heartbeat_proto::Timestamp;
 use heartbeat_proto::adapter::tokio::{Heartbeat, UdpHeartbeat};
 use heartbeat_proto::adapter::{Driver, Setup};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UdpSocket};
 
 #[derive(Debug)]
@@ -80,10 +80,10 @@ impl Heart {
         }
     }
 
-    /// Says goodbye. Has no time limit of its own.
+    /// Says goodbye, and over TCP waits for the peer to close as well. Has no time limit of its own.
     pub(crate) async fn goodbye(self) -> io::Result<()> {
         match self {
-            Self::Tcp(mut heart) => heart.shutdown().await,
+            Self::Tcp(heart) => heart.close().await,
             Self::Udp(heart) => {
                 heart.close().await;
                 Ok(())
