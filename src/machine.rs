@@ -171,9 +171,13 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     }
 
     /// Does what is due after the evidence (parts 3 to 5), and returns the next wake-up.
+    ///
+    /// Nearly every call finds a steady peer, and then nothing but a deadline can ask for a
+    /// judgement: signs that are bad or mending, lost probes and a running re-probe are not steady,
+    /// and a late call, a resume and a change of liveness are news. So one look at the deadlines is
+    /// enough. Everything else is judged at every call.
     #[inline(always)]
     fn settle(&mut self) -> u64 {
-        // With a steady state and no news there is nothing to judge before a deadline has come.
         if self.config.is_plain() && self.state.is_steady() && !self.out.has_news() {
             let deadlines = Deadlines::of_live(self.config, self.state);
             if self.now < deadlines.first() {
@@ -199,8 +203,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         if self.now >= probe {
             self.plan_probe();
         }
-        if self.now >= keepalive && !self.out.sends_life() {
-            self.send_beacon(); // P12
+        if self.now >= keepalive {
+            self.owe_sign_of_life();
         }
         Deadlines::of_mostly_steady(self.config, self.state).first()
     }
@@ -615,7 +619,6 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.out.ping(PingId::new(self.state.epoch, seq), now);
     }
 
-    #[cold]
     fn send_beacon(&mut self) {
         // Where pings are sent the numbers are theirs (P11): a pong is told by how many lie behind.
         let seq = if self.config.probes() { self.state.seq } else { self.next_seq() };
@@ -648,6 +651,15 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     pub(crate) fn owe_write(&mut self) {
         if !self.state.ping_unwritten() && !self.state.tx_owing() {
             self.state.tx_at = self.now;
+        }
+    }
+
+    // ----- 5. Have we been silent for too long ourselves? -----
+
+    #[cold]
+    fn owe_sign_of_life(&mut self) {
+        if !self.out.sends_life() {
+            self.send_beacon(); // P12
         }
     }
 
