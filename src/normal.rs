@@ -66,8 +66,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         if self.waiting() == Waiting::Nothing {
             self.waiting_since = now;
         }
-        // The past of a token bucket is a full bucket (rule A2).
-        self.tat = if config.accept_half_gap.is_some() { self.tat.max(now) } else { now };
+        // A token bucket that has been full for a whole gap has forgiven everything (rule A3).
+        self.tat = config.accept_half_gap.map_or(now, |half_gap| self.tat.max(now - half_gap));
         if !config.probes() && config.mode != Mode::Beacon {
             self.last_ping = now;
             if !self.draining() {

@@ -313,7 +313,7 @@ fn shift_changes_nothing<L: Ledger>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(1_000)))]
 
     /// T3.
     #[test]
