@@ -18,7 +18,10 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let deadlines = Deadlines::of(self.config, self.state);
         match self.state.liveness() {
             Liveness::Lost => self.end_windows(),
-            Liveness::Idle if self.now >= deadlines.verdict => self.lose(Reason::StartupTimeout),
+            Liveness::Idle if self.now >= deadlines.verdict => {
+                self.state.set_draining(true); // L1: there is nothing to reopen.
+                self.lose(Reason::StartupTimeout);
+            }
             Liveness::Idle | Liveness::Closed => {}
             _ if !self.state.draining() => self.judge_silence(),
             _ if self.now >= deadlines.verdict => self.lose(Reason::DrainTimeout), // L3

@@ -31,9 +31,9 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("external_one_byte", "57474275dfa8edcd", "b9e804fface45993"),
     ("initiator", "9d96ac89f8f9c59d", "aed1812452caeaf8"),
     ("responder", "6d5369a75e785082", "0703770ee0ba02f0"),
-    ("beacon", "539b420804295428", "fe4486b0655d620c"),
-    ("passive", "393e341ae4af98d6", "529a5ac24b18984d"),
-    ("reopening", "eba28845494b13a3", "2eaae5cd51acbb3a"),
+    ("beacon", "25843a7b404e7fc0", "1d8dbb27c7cad782"),
+    ("passive", "7a8117269adb4817", "7fe5c5eef5eaf8ef"),
+    ("reopening", "deb61f0f0e7dba44", "c7c1280a5b8b0a4f"),
     ("policed", "90d0a5bf6cb9cdfe", "0fad37685b16d7e8"),
 ];
 

@@ -46,3 +46,16 @@ fn what_begins_after_the_end_of_the_clock_tells_so_and_rests() {
         assert_eq!(machine.next_deadline(), None);
     }
 }
+
+/// L1: what never started is not reopened: it is lost for good, and nobody pings it.
+#[test]
+fn a_connection_that_never_started_is_not_reopened() {
+    let config = Config::builder().reopen_after(1).build().expect("valid");
+    let mut machine = HeartbeatMachine::new(config, 1, Timestamp::EPOCH);
+    let limit = machine.next_deadline().expect("the start-up limit");
+    let _ = machine.handle(Event::Tick, limit);
+    assert_eq!(machine.liveness(), Liveness::Lost);
+    assert_eq!(machine.next_deadline(), None);
+    let _ = machine.handle(Event::FrameReceived, limit);
+    assert_eq!(machine.liveness(), Liveness::Lost);
+}

@@ -52,7 +52,9 @@ impl<D: Copy> ConfigBuilder<D> {
         let usual = if window < shortest { window } else { shortest };
         let suspect_interval = check!(optional("suspect_interval", self.suspect_interval, usual));
         check!(at_most("suspect_interval", suspect_interval, "the jittered interval", shortest));
-        let quarter = window.div_ceil(4);
+        // Without pings of our own there are no slots to fill.
+        let sends = probes || matches!(self.mode, Mode::Beacon);
+        let quarter = if sends { window.div_ceil(4) } else { 1 };
         let half = suspect_interval.div_ceil(2);
         let usual_gap = if half > quarter { half } else { quarter };
         let min_gap = check!(optional("min_gap", self.min_gap, usual_gap));

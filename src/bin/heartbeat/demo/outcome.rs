@@ -213,7 +213,7 @@ mod tests {
         let most = config.worst_case_detection() + DELIVERY;
         let (none, a_bit) = (Duration::ZERO, Duration::from_nanos(1));
         assert!(found_after(config.floor(), none).passed);
-        assert!(!found_after(config.floor() - a_bit, none).passed);
+        assert!(!found_after(config.floor().saturating_sub(a_bit), none).passed);
         assert!(found_after(most, none).passed);
         assert!(!found_after(most + a_bit, none).passed);
         assert!(found_after(most + a_bit, a_bit).passed);
