@@ -105,7 +105,8 @@ fn ping_id(epoch: u32) -> impl Strategy<Value = PingId> {
 
 fn event(epoch: u32) -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => Just(Event::Tick),
+        12 => Just(Event::Tick),
+        1 => prop_oneof![Just(Event::Drain), Just(Event::Close), Just(Event::GoodbyeReceived)],
         1 => Just(Event::Start),
         2 => Just(Event::PingDue),
         2 => ping_id(epoch).prop_map(Event::ping),
@@ -180,7 +181,8 @@ fn check<L: Ledger>(
     let mut last_ping: Option<u64> = None;
     let mut suspended = false;
     for &(moved, event) in script {
-        let ended = matches!(run.machine.liveness(), Liveness::Lost | Liveness::Closed);
+        let closed = run.machine.liveness() == Liveness::Closed;
+        let ended = closed || run.machine.liveness() == Liveness::Lost;
         let actions = run.step(moved, event);
         prop_assert!(actions.len() <= Actions::CAPACITY, "CAPACITY: {actions:?}");
         for action in actions.clone() {
@@ -205,7 +207,7 @@ fn check<L: Ledger>(
             let judged = !matches!(config.mode(), Mode::Beacon);
             prop_assert!(!live || exhausted || !judged || suspended, "L2: no wake-up, live");
         }
-        if ended && !reopens {
+        if closed || (ended && !reopens) {
             prop_assert!(!run.machine.liveness().is_live(), "S7: alive again");
             prop_assert_eq!(run.machine.next_deadline(), None, "S7: a wake-up");
             prop_assert!(actions.transition().is_none(), "S7: {actions:?}");
