@@ -254,12 +254,12 @@ where
     if state.liveness() != Liveness::Alive || !config.judges() {
         return NEVER;
     }
-    trust_ends.min(beat_overdue(config, state)) + 1
+    trust_ends.min(beat_limit(config, state)) + 1
 }
 
 /// The last moment at which the peer's own beat is not overdue, where we send no pings.
 #[inline(always)]
-pub(crate) fn beat_overdue<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> u64
+pub(crate) fn beat_limit<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> u64
 where
     D: Detector,
     L: Ledger,
@@ -364,7 +364,7 @@ fn write_stall<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, 
 pub(crate) fn excused<D, L>(
     config: &Config<D>,
     state: &PeerState<D, L>,
-    gap_to_next: u64,
+    next_interval: u64,
     now: u64,
 ) -> Option<u64>
 where
@@ -376,7 +376,7 @@ where
         && config.mode != Mode::Beacon
         && !state.probe_wanted()
         && state.reprobe() != Reprobe::Wanted;
-    let moved = state.ev.saturating_add(gap_to_next);
+    let moved = state.ev.saturating_add(next_interval);
     let verify_at =
         state.last_ping.saturating_add(interval(config, state) * config.verify_every as u64);
     (excusable && moved > now && now < verify_at).then_some(moved.min(verify_at))

@@ -128,7 +128,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         };
         let answer = self.state.ledger.answered(&query);
         if answer != Answer::Duplicate && self.state.liveness() != Liveness::Recovering {
-            self.state.set_in_a_row(0); // J10: the peer does answer, however late.
+            self.state.set_unanswered_in_a_row(0); // J10: the peer does answer, however late.
         }
         match answer {
             Answer::Open(sent) => {
@@ -210,13 +210,13 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.out.report(Findings::PONG_DUPLICATE);
             return self.hear_pong(false, seq, None);
         }
+        if self.state.liveness() != Liveness::Recovering {
+            self.state.set_unanswered_in_a_row(0); // J10
+        }
         if self.state.ambiguity() == 0 {
             return self.ping_answered(seq, self.state.last_ping, 0);
         }
         self.state.set_unanswered(0);
-        if self.state.liveness() != Liveness::Recovering {
-            self.state.set_in_a_row(0);
-        }
         if self.state.waiting() == Waiting::Pong {
             self.state.push_outcome(false);
             self.state.wait(Waiting::Nothing, self.now);
@@ -240,7 +240,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     fn ping_received(&mut self, id: PingId, stamp: Option<Timestamp>) {
         // Two ends that have given each other up must answer, or neither ever recovers.
         let answers = self.state.liveness().is_live() || self.is_reopening();
-        let struck = self.state.struck();
+        let struck = self.state.struck(); // Before the admission clears it.
         if self.config.answers() && answers && self.admit() {
             self.out.pong(id, struck); // A1, A4
             self.owe_write();
@@ -270,7 +270,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     fn admit(&mut self) -> bool {
         let Some(half_gap) = self.config.accept_half_gap else { return true };
         if self.state.tat.saturating_add(half_gap) <= self.now {
-            self.state.set_strikes(0); // A whole gap of peace.
+            self.state.set_strikes(0); // `tat` lies half a gap after the last: a whole one of peace.
         }
         let burst = u64::from(self.config.accept_burst) - 1;
         if self.state.tat <= self.now.saturating_add(burst.saturating_mul(half_gap)) {
@@ -313,11 +313,10 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             return;
         }
         let before = deadlines::interval(self.config, self.state);
-        self.state.set_calm(self.state.calm() + 1);
-        let after = deadlines::interval(self.config, self.state);
-        if after == before {
-            self.state.set_calm(self.state.calm() - 1); // At the cap already.
-            return;
+        let level = self.state.calm();
+        self.state.set_calm(level + 1);
+        if deadlines::interval(self.config, self.state) == before {
+            return self.state.set_calm(level); // At the cap already.
         }
         self.state.set_calm_obeyed(true);
         self.out.report(Findings::CALMED);
@@ -414,6 +413,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.state.set_mistaken(true);
                 self.out.report(Findings::MISTAKE);
                 self.change(Liveness::Recovering, Reason::Heard);
+                self.state.set_good_in_a_row(0);
                 let interval = deadlines::interval(self.config, self.state);
                 self.state.plan = self.state.plan.min(self.state.last_ping + interval);
                 self.count_good(sign);
@@ -428,10 +428,10 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     fn count_good(&mut self, sign: Sign) {
         let needed = if self.state.mistaken() { self.config.reopen_after.max(1) } else { 1 };
         if sign == Sign::Pong || !self.config.probes() || needed == 1 {
-            self.state.set_in_a_row(self.state.in_a_row() + 1);
+            self.state.set_good_in_a_row(self.state.good_in_a_row() + 1);
         }
-        if self.state.in_a_row() >= needed {
-            self.state.set_in_a_row(0);
+        if self.state.good_in_a_row() >= needed {
+            self.state.set_good_in_a_row(0);
             self.change(Liveness::Alive, Reason::Heard);
         }
     }

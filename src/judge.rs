@@ -19,7 +19,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         match self.state.liveness() {
             Liveness::Lost => self.end_windows(),
             Liveness::Idle if self.now >= deadlines.verdict => {
-                self.state.set_draining(true); // L1: there is nothing to reopen.
+                self.state.set_final(true); // L1: there is nothing to reopen.
                 self.lose(Reason::StartupTimeout);
             }
             Liveness::Idle | Liveness::Closed => {}
@@ -35,7 +35,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             return; // A window's end convicted.
         }
         if self.late && !self.out.heard && self.config.late_policy == LatePolicy::Reprobe {
-            self.grant_if_near(); // J6
+            self.grant_reprobe_if_near(); // J6
         }
         let deadlines = Deadlines::of(self.config, self.state);
         if self.now >= deadlines.verdict {
@@ -64,7 +64,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             Some(Reason::ProbeLoss)
         } else if self.now > trust_ends {
             Some(Reason::Detector)
-        } else if self.now > deadlines::beat_overdue(self.config, self.state) {
+        } else if self.now > deadlines::beat_limit(self.config, self.state) {
             Some(Reason::Missed)
         } else {
             None
@@ -108,6 +108,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         } else {
             self.state.wait(Waiting::Pong, self.state.last_ping);
         }
+        self.state.set_ambiguity(2); // E8: its pong may still come.
         if newest && self.state.ping_unwritten() {
             self.out.report(Findings::WRITE_STALLED); // J11: it never left, so nobody missed it.
             if self.state.liveness() == Liveness::Lost {
@@ -118,12 +119,13 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if newest && granted && self.state.written_late() {
             return; // J6: it left too late to be missed already.
         }
-        self.state.set_ambiguity(2);
-        self.state.set_in_a_row(match self.state.in_a_row() {
-            _ if self.state.liveness() == Liveness::Recovering => 0,
-            TOLD => TOLD,
-            before => (before + 1).min(TOLD - 1),
-        });
+        if self.state.liveness() == Liveness::Recovering {
+            self.state.set_good_in_a_row(0); // L7: the count starts again.
+        } else {
+            let before = self.state.unanswered_in_a_row();
+            let now = if before == TOLD { TOLD } else { (before + 1).min(TOLD - 1) };
+            self.state.set_unanswered_in_a_row(now);
+        }
         if !self.state.liveness().is_live() {
             return;
         }
@@ -132,13 +134,14 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.state.push_outcome(true); // A pause of our own says nothing about the path.
         }
         if self.state.ev <= since {
+            // Not a sound since the ping left: a miss.
             self.state.set_misses((self.state.misses() + 1).min(self.config.attempts));
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
         } else if matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
-            && (self.config.unanswered_limit..TOLD).contains(&self.state.in_a_row())
+            && (self.config.unanswered_limit..TOLD).contains(&self.state.unanswered_in_a_row())
         {
-            self.state.set_in_a_row(TOLD);
+            self.state.set_unanswered_in_a_row(TOLD);
             let verdict = self.config.unanswered_verdict;
             self.find(Findings::PING_UNANSWERED, verdict, Reason::PingUnanswered);
         }
@@ -179,17 +182,17 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// Grants a re-probe if the limit of silence lies less than a window ahead (rules J6, L9).
-    pub(crate) fn grant_if_near(&mut self) {
+    pub(crate) fn grant_reprobe_if_near(&mut self) {
         let (_, limit) = deadlines::limits(self.config, self.state);
         let near = limit < self.now + self.config.window;
         if near && self.config.judges() && self.state.reprobe() == Reprobe::None {
-            self.grant();
+            self.grant_reprobe();
             self.out.report(Findings::REPROBE);
         }
     }
 
     /// One fresh probe and one window before any verdict.
-    pub(crate) fn grant(&mut self) {
+    pub(crate) fn grant_reprobe(&mut self) {
         if !self.config.judges() {
             return;
         }
@@ -228,12 +231,15 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         self.state.wait(Waiting::Nothing, self.now);
         self.state.set_reprobe(Reprobe::None);
         self.state.set_probe_wanted(false);
-        self.state.set_in_a_row(0);
+        self.state.set_ambiguity(2);
+        self.state.keep_outcomes(0);
         // Nobody waits for what was not written until now.
         self.state.set_ping_unwritten(false);
         self.state.set_tx_owing(false);
         if self.state.may_reopen(self.config) {
             self.state.plan = self.state.last_ping.saturating_add(self.config.down_interval);
+        } else {
+            self.state.set_final(true); // Whatever a later configuration says.
         }
         self.change(Liveness::Lost, reason);
     }

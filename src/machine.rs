@@ -6,9 +6,16 @@
 //! 4. `plan_probe`: a ping, if one is due (`probe.rs`);
 //! 5. `owe_sign_of_life`: a beacon, if we have been silent for too long ourselves (`probe.rs`).
 //!
-//! A ping whose answer is awaited is *judged*: one at a time, until its response window ends. A
-//! ping that nothing answers, in a silent window, is a *miss*. A silence beyond the detector's
-//! limit is the verdict; a *re-probe* puts it off once, when this process itself was late.
+//! Parts 3 to 5 are `settle`'s, which skips them when nothing can be due. The words:
+//!
+//! * *life*, *evidence*: anything received that renews trust, by the life rule; *traffic* is all of
+//!   it but pongs. *Silence* is the time since, `ev` the stamp of the last.
+//! * A *beacon* is a sign of life that wants no answer; the *keepalive* is one that we owe.
+//! * Several pings may be out. The *judged* one is the oldest still waited for; when it is answered
+//!   or its response *window* ends, the newest takes its place. A window that ends in silence is a
+//!   *miss*; if only the pong is missing, the ping is *unanswered*.
+//! * The *limit* is how much silence the detector allows, between `floor` and `ceiling`. Beyond it
+//!   lies the verdict; a *re-probe* puts that off, once a silence.
 //!
 //! ```text
 //!             Start              first life
@@ -22,6 +29,7 @@
 //!      └──────────────▶ Lost ◀──────────────────┴─────────────────┼──┘
 //!                         │              reopen_after: good reply │
 //!                         └───────────────────────────────────────┘
+//!    any live one ── a verdict that needs no suspicion (the writer, the drain limit) ──▶ Lost
 //!    any but a final Lost ── Close, GoodbyeReceived ──▶ Closed
 //! ```
 //!
@@ -69,8 +77,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         deadlines::next(config, self).map(|(at, reason)| (Timestamp::from_nanos(at), reason))
     }
 
-    /// Goes on under another configuration (rule L9): never an instant death, never a gap above
-    /// the new bound.
+    /// Goes on under another configuration (rule L9): never an instant death by silence, never a
+    /// gap above the new bound.
     pub fn reconfigure(&mut self, config: &Config<D>, now: Timestamp) -> Actions {
         let now = now.as_nanos();
         let mut out = Actions::default();
@@ -88,11 +96,12 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         }
         if !config.probes() {
             call.state.wait(Waiting::Nothing, now);
+            call.state.set_probe_wanted(false);
         }
         if call.state.liveness().is_live() && !call.state.draining() {
             call.state.set_reprobe(Reprobe::None);
             call.replan();
-            call.grant_if_near();
+            call.grant_reprobe_if_near();
         }
         call.judge_and_act();
         out
@@ -271,7 +280,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.out.report(Findings::RESUMED);
         self.learn(Sign::Pause, None, None, None);
         if self.state.liveness().is_live() && !self.state.draining() {
-            self.grant();
+            self.grant_reprobe();
         }
     }
 

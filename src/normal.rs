@@ -132,6 +132,6 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.set_strikes(0);
         self.set_struck(false);
         self.set_written_late(false);
-        self.set_in_a_row(0);
+        self.set_unanswered_in_a_row(0);
     }
 }

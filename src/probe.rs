@@ -18,9 +18,11 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     #[inline(always)]
     pub(crate) fn plan_probe(&mut self) {
         let reopening = self.state.liveness() == Liveness::Lost;
-        let next_gap = self.next_gap();
+        let next_interval = self.next_interval();
         if self.now >= self.state.plan && self.state.heard_traffic() {
-            if let Some(moved) = deadlines::excused(self.config, self.state, next_gap, self.now) {
+            if let Some(moved) =
+                deadlines::excused(self.config, self.state, next_interval, self.now)
+            {
                 self.state.plan = moved; // P5
                 if self.now < Deadlines::of(self.config, self.state).probe {
                     return;
@@ -29,7 +31,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         }
         let beacon = self.config.mode == Mode::Beacon;
         let unwritten = self.state.ping_unwritten() || (beacon && self.state.tx_owing());
-        self.advance_plan(next_gap);
+        self.advance_plan(next_interval);
         if unwritten {
             self.out.report(Findings::PING_SKIPPED); // P9
         } else if beacon {
@@ -47,17 +49,17 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     /// The slot after the one that is used now (rules P2, P3).
     #[inline(always)]
-    fn advance_plan(&mut self, next_gap: u64) {
+    fn advance_plan(&mut self, next_interval: u64) {
         let now = self.now;
         let earliest = now + deadlines::gap(self.config, self.state);
         if self.state.plan > now {
             if self.state.plan < earliest {
-                self.state.plan = now + next_gap; // P3
+                self.state.plan = now + next_interval; // P3
             }
             return;
         }
         let interval = deadlines::interval(self.config, self.state);
-        let mut plan = self.state.plan.saturating_add(next_gap);
+        let mut plan = self.state.plan.saturating_add(next_interval);
         if plan < earliest {
             plan += (earliest - plan).div_ceil(interval) * interval;
         }
@@ -69,7 +71,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     pub(crate) fn replan(&mut self) {
         let interval = deadlines::interval(self.config, self.state);
         let (soonest, latest) =
-            (self.state.last_ping + self.next_gap(), self.state.last_ping + interval);
+            (self.state.last_ping + self.next_interval(), self.state.last_ping + interval);
         if self.state.seq != 0 {
             self.state.plan = self.state.plan.max(soonest);
         }
@@ -78,7 +80,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     /// The jittered interval to the slot after this: shorter by up to `jitter` (rule P2).
     #[inline(always)]
-    pub(crate) fn next_gap(&self) -> u64 {
+    pub(crate) fn next_interval(&self) -> u64 {
         let interval = deadlines::interval(self.config, self.state);
         interval - jitter::share(self.spread(interval), self.state.epoch, self.state.seq)
     }

@@ -57,7 +57,9 @@ pub(crate) enum Waiting {
     Resume,
 }
 
-/// The one re-probe of a silence (rule J6).
+/// The re-probe (rule J6): one fresh ping and one window before the verdict. It is granted once a
+/// silence after a late call, when a verdict comes while a window still runs, after a resume, and
+/// by a reconfiguration that would convict at once. Life ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reprobe {
     None,
@@ -101,7 +103,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
 
     /// Whether good replies bring a lost peer back (rule L7); after a drain nothing does.
     pub(crate) const fn may_reopen(&self, config: &Config<D>) -> bool {
-        config.reopen_after != 0 && !self.draining()
+        config.reopen_after != 0 && !self.is_final()
     }
 
     /// The round-trip estimate.
@@ -165,7 +167,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.set(REPROBE, grant as u64);
     }
 
-    /// The last `n` judged pings, one bit each, newest lowest; a set bit was lost.
+    /// How many of the last `n` judged pings were lost.
     #[inline]
     pub(crate) const fn losses(&self, n: u8) -> u32 {
         (self.word.get(LOSSES) & ((1 << n) - 1)).count_ones()
@@ -304,11 +306,13 @@ counters! {
     unanswered, set_unanswered, UNANSWERED;
     /// How often the peer told us to calm down.
     calm, set_calm, CALM;
-    /// Pings of the peer in a row that came too early.
+    /// Bursts of the peer's pings that found the bucket full, since a whole gap of peace.
     strikes, set_strikes, STRIKES;
-    /// While Recovering: good replies in a row. While Alive or Suspect: judged pings in a row
-    /// without any pong; [`TOLD`] once their limit was told.
-    in_a_row, set_in_a_row, IN_A_ROW;
+    /// While Recovering: good replies in a row. (One field with the next; never both at a time.)
+    good_in_a_row, set_good_in_a_row, IN_A_ROW;
+    /// While Alive or Suspect: ended windows in a row without any pong between; [`TOLD`] once their
+    /// limit was told.
+    unanswered_in_a_row, set_unanswered_in_a_row, IN_A_ROW;
     /// Without ids: clean exchanges still needed before a sample counts.
     ambiguity, set_ambiguity, AMBIGUITY;
 }
@@ -318,12 +322,14 @@ flags! {
     ping_unwritten, set_ping_unwritten, PING_UNWRITTEN;
     /// Something else than a ping waits to be written (only with write reports).
     tx_owing, set_tx_owing, TX_OWING;
-    /// A `PingDue` came within the gap.
+    /// A `PingDue` came, and its ping has not left yet.
     probe_wanted, set_probe_wanted, PROBE_WANTED;
     /// The last evidence was traffic, not a pong: it excuses the next slot.
     heard_traffic, set_heard_traffic, HEARD_TRAFFIC;
-    /// `Drain` was said.
+    /// `Drain` was said. (One field with the next: what is drained or final never comes back.)
     draining, set_draining, DRAINING;
+    /// Lost for good.
+    is_final, set_final, DRAINING;
     /// A calm signal was obeyed since the last ping.
     calm_obeyed, set_calm_obeyed, CALM_OBEYED;
     /// The clock came to its end.
