@@ -241,20 +241,23 @@ fn a_verdict_waits_for_the_window_of_a_ping_that_the_caller_sent_in_time() {
     solo.assert_live();
 }
 
-/// J6: without ids no second ping may be sent inside a window, so a late call's grant begins the
-/// outstanding one's window anew; it was given no window at all.
+/// J6: without ids a late call's grant must not get lost to the ping that is outstanding: inside its
+/// window that is begun anew, and after it another ping is sent. It got no window at all.
 #[test]
-fn a_late_call_without_ids_gives_the_outstanding_ping_a_new_window() {
+fn a_late_call_without_ids_gives_a_whole_window() {
     let builder = Config::builder().interval(secs(10)).timeout(secs(20)).attempts(1).ids(false);
     let builder = builder.jitter_percent(0).first_ping(FirstPing::AfterInterval);
-    let mut solo = Solo::new(builder.build().expect("valid"));
-    let _ = solo.next_ping();
-    assert_eq!(solo.now, 10 * SEC);
-    let thaw = 25 * SEC; // due at 20 s
-    let _ = solo.tell_at(thaw, Event::Tick);
-    solo.assert_live();
-    let lost = solo.lost_by(1_000 * SEC).expect("a verdict");
-    assert!(lost >= thaw + 10 * SEC, "{lost}");
+    // Late for the end of the window at 20 s; and, inside the window, for a beacon at 15 s.
+    for (builder, thaw) in [(builder, 25 * SEC), (builder.keepalive(secs(5)), 18 * SEC)] {
+        let mut solo = Solo::new(builder.build().expect("valid"));
+        let _ = solo.next_ping();
+        assert_eq!(solo.now, 10 * SEC);
+        let actions = solo.tell_at(thaw, Event::Tick);
+        assert!(findings_in(&actions).contains(Findings::REPROBE), "{actions:?}");
+        solo.assert_live();
+        let lost = solo.lost_by(1_000 * SEC).expect("a verdict");
+        assert!(lost >= thaw + 10 * SEC, "{lost}, thawed at {thaw}");
+    }
 }
 
 /// L9: another, shorter timeout never means instant death, not even when the grant of this silence
