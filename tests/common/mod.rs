@@ -21,6 +21,9 @@ pub(crate) const SEC: u64 = 1_000 * MS;
 /// on the epoch shows.
 pub(crate) const BASE: u64 = 5_000 * SEC;
 
+/// The freeze that `Suspend` announced is over.
+pub(crate) const RESUME: Event = Event::Resume { slept: Duration::ZERO };
+
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -167,6 +170,39 @@ impl<L: Ledger> Solo<L> {
             pending.extend(ping_in(&actions).map(|id| (self.now + rtt, id)));
         }
         self.skip_to(until);
+    }
+
+    /// Nothing is heard any more: runs punctually until the verdict; when it fell, if by `until`.
+    pub(crate) fn lost_by(&mut self, until: u64) -> Option<u64> {
+        while let Some(due) = self.due().filter(|&due| due <= until) {
+            let _ = self.tell_at(due.max(self.now), Event::Tick);
+            if self.machine.liveness() == Liveness::Lost {
+                return Some(self.now);
+            }
+        }
+        self.skip_to(until);
+        None
+    }
+
+    /// Runs punctually until a ping leaves.
+    pub(crate) fn next_ping(&mut self) -> PingId {
+        loop {
+            let due = self.due().expect("a ping to come").max(self.now);
+            if let Some(id) = ping_in(&self.tell_at(due, Event::Tick)) {
+                return id;
+            }
+        }
+    }
+
+    /// The peer is live; if not, the report of the verdict says why.
+    pub(crate) fn assert_live(&self) {
+        let report = self.machine.report().map(|report| report.to_string());
+        assert!(
+            self.machine.liveness().is_live(),
+            "{} at {}",
+            report.unwrap_or_default(),
+            self.now
+        );
     }
 
     /// When pings left.
