@@ -80,6 +80,7 @@ fn a_beacon_without_a_promise_is_only_a_sign_of_life() {
     let send = Action::SendBeacon { id: id(1), stamp: at(7) };
     let bare = ours.frame(&send, at(7)).unwrap();
     assert_eq!(theirs.event(&bare, at(9)), Some(Event::FrameReceived));
+    let send = Action::SendBeacon { id: PingId::new(8, 1), stamp: at(7) }; // Another seed's epoch.
     let promising = theirs.frame(&send, at(7)).unwrap();
     let event = ours.event(&promising, at(9));
     let stamp = Some(at(7_u64.wrapping_add(MASK)));
@@ -162,4 +163,18 @@ fn the_one_byte_profile_numbers_pings_itself() {
     assert_eq!(link.byte(&Action::SendPong { id: id(1), calm: true }), Some(0x02));
     assert_eq!(link.byte(&Action::SendBeacon { id: id(1), stamp: at(0) }), Some(0x02));
     assert_eq!(link.byte(&Action::SendGoodbye), None);
+}
+
+/// E2: an echo service, or a loop in the network, is no peer: what it throws back proves nothing.
+#[test]
+fn our_own_frames_thrown_back_are_nobody() {
+    let mut link = Link::new(77, 3);
+    let at = Timestamp::from_nanos;
+    for seq in 1..=3 {
+        let id = PingId::new(9, seq);
+        let ping = link.frame(&Action::SendPing { id, stamp: at(5) }, at(5)).expect("a ping");
+        assert_eq!(link.event(&ping, at(6)), None);
+        assert!(link.frame(&Action::SendPong { id, calm: false }, at(7)).is_none(), "no answer");
+    }
+    assert_eq!(link.misdirected(), 3);
 }

@@ -39,6 +39,8 @@ pub struct Link {
     handle: u64,
     /// Our own epoch, zero until it is known.
     epoch: u32,
+    /// The number of our newest ping or beacon; zero: none was sent.
+    sent: u32,
     period: Option<Duration>,
     status: Option<Status>,
     echo: Option<Echo>,
@@ -68,6 +70,7 @@ impl Link {
             mask,
             handle,
             epoch: 0,
+            sent: 0,
             period: None,
             status: None,
             echo: None,
@@ -102,6 +105,14 @@ impl Link {
     #[inline]
     pub fn event(&mut self, frame: &Frame, now: Timestamp) -> Option<Event> {
         match *frame {
+            Frame::Ping { id, handle, .. } | Frame::Beacon { id, handle, .. }
+                if self.is_our_own(id, handle) =>
+            {
+                self.misdirect()
+            }
+            Frame::Hello(hello) if self.sent != 0 && hello.epoch() == self.epoch => {
+                self.misdirect()
+            }
             Frame::Ping { id, handle, stamp, status } => {
                 self.echo = Some(Echo { id, handle, stamp, received_at: now });
                 self.heard(id.epoch(), status);
@@ -109,8 +120,7 @@ impl Link {
             }
             Frame::Pong { id, handle, stamp, hold, calm, status } => {
                 if handle != self.handle {
-                    self.misdirected = self.misdirected.saturating_add(1);
-                    return None;
+                    return self.misdirect();
                 }
                 self.peer_status = status.or(self.peer_status);
                 let stamp = Some(Timestamp::from_nanos(stamp.wrapping_sub(self.mask)));
@@ -151,7 +161,7 @@ impl Link {
         let (handle, status) = (self.handle, self.status);
         match *action {
             Action::SendPing { id, stamp } => {
-                self.epoch = id.epoch();
+                (self.epoch, self.sent) = (id.epoch(), id.seq());
                 Some(Frame::Ping { id, handle, stamp: self.stamp(stamp), status })
             }
             Action::SendPong { id, calm } => {
@@ -161,7 +171,7 @@ impl Link {
                 Some(Frame::Pong { id, handle, stamp, hold, calm, status })
             }
             Action::SendBeacon { id, stamp } => {
-                self.epoch = id.epoch();
+                (self.epoch, self.sent) = (id.epoch(), id.seq());
                 let stamp = self.stamp(stamp);
                 Some(Frame::Beacon { id, handle, stamp, period: self.period, status })
             }
@@ -194,7 +204,8 @@ impl Link {
         self.peer_restarts
     }
 
-    /// How many pongs repeated a handle that is not ours: they were meant for somebody else.
+    /// How many frames were not for us: pongs that repeat a handle that is not ours, and our own
+    /// pings, beacons and hellos, thrown back by a reflector or a loop.
     pub const fn misdirected(&self) -> u32 {
         self.misdirected
     }
@@ -202,6 +213,17 @@ impl Link {
     /// How many goodbyes of another epoch of the peer were ignored.
     pub const fn stale_goodbyes(&self) -> u32 {
         self.stale
+    }
+
+    /// Whether a reflector threw back what we sent: that proves no peer. (Rule E2. Two ends must
+    /// therefore differ in their seeds, as their documents ask for.)
+    const fn is_our_own(&self, id: PingId, handle: u64) -> bool {
+        self.sent != 0 && id.epoch() == self.epoch && id.seq() <= self.sent && handle == self.handle
+    }
+
+    const fn misdirect(&mut self) -> Option<Event> {
+        self.misdirected = self.misdirected.saturating_add(1);
+        None
     }
 
     fn heard(&mut self, epoch: u32, status: Option<Status>) {

@@ -73,6 +73,13 @@ impl Opener {
         (self.window, self.clock) = (window, clock);
         Ok(frame)
     }
+
+    /// Forgets how the peer's clock relates to ours: the next good frame teaches it anew. To be
+    /// called after the host slept, since a clock that stood still makes every stamp look early.
+    /// Keys, nonces and the replay window stay.
+    pub const fn resumed(&mut self) {
+        self.clock = None;
+    }
 }
 
 /// The stamp that the sender of the frame took; a pong's is the receiver's own.
@@ -137,6 +144,10 @@ impl PeerClock {
         };
         // Two's complement: the shorter way round.
         let skew = measured.wrapping_sub(offset) as i64;
+        if skew < 0 {
+            // It travelled faster than any before it: those were late, and it is the new measure.
+            return Ok(Self { offset: measured, learnt_at: now.max(learnt_at) });
+        }
         let drift = nanos(now.saturating_duration_since(learnt_at)) >> DRIFT_SHIFT;
         let allowed_nanos = limit.saturating_add(drift);
         if skew.unsigned_abs() > allowed_nanos {
@@ -144,7 +155,7 @@ impl PeerClock {
         }
         // `drift` has at most 52 bits.
         let most = drift as i64;
-        let offset = offset.wrapping_add_signed(skew.clamp(-most, most));
+        let offset = offset.wrapping_add_signed(skew.min(most));
         Ok(Self { offset, learnt_at: now.max(learnt_at) })
     }
 }
