@@ -242,9 +242,9 @@ fn a_late_first_frame_does_not_shut_the_peer_out() {
     assert!(opener.open(&keys(), &first, after(900)).is_ok());
     for second in 1..3600_u32 {
         let sent = i64::from(second) * 1000;
-        let sealed = seal(&mut sealer, &keys(), &ping(sent));
+        let punctual = seal(&mut sealer, &keys(), &ping(sent));
         let received = after(u64::from(second) * 1000 + 20);
-        assert!(opener.open(&keys(), &sealed, received).is_ok(), "after {second} s");
+        assert!(opener.open(&keys(), &punctual, received).is_ok(), "after {second} s");
     }
     // And from then on the limit holds against delays.
     let delayed = seal(&mut sealer, &keys(), &ping(3_600_000));
