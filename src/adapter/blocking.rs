@@ -259,6 +259,8 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
             let wait = until.saturating_duration_since(self.clock.now());
             std::thread::sleep(wait.min(GLANCE));
         }
+        let now = self.clock.now();
+        self.stream.driver_mut().expire(now); // However much there still is to read.
         self.flush_out(SHORTEST);
         self.check()
     }

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// How far the input was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// The transport has nothing more.
+    /// The transport has nothing more, now or for ever.
     Drained,
     /// There may be more; others get their turn first.
     More,
@@ -59,6 +59,7 @@ impl Pulse {
         loop {
             let input = io.poll_input(&self.clock, cx);
             let now = self.clock.now();
+            io.driver().expire(now);
             let due = io.driver().next_deadline().filter(|&due| now >= due);
             if let (Some(due), Input::Drained) = (due, input) {
                 // The runtime knows what the kernel has only from its last look, which may be
