@@ -574,6 +574,26 @@ fn datagrams_garbage_is_dropped_and_counted_and_is_no_sign_of_life() {
 }
 
 #[test]
+fn datagrams_of_garbage_without_end_do_not_hide_a_dead_peer() {
+    let (here, there) = udp_pair();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let garbage = thread::spawn(move || {
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            for _ in 0..4 {
+                let _ = there.send(b"x");
+            }
+            thread::sleep(Duration::from_micros(500));
+        }
+    });
+    let mut beat: UdpHeartbeat = UdpHeartbeat::new(here, short()).unwrap();
+    let error = beat.run_for(ms(400) + MARGIN).unwrap_err();
+    lost(&error);
+    assert!(beat.dropped() > 0);
+    drop(stop);
+    garbage.join().unwrap();
+}
+
+#[test]
 fn datagrams_keep_both_ends_alive_and_a_goodbye_ends_them() {
     let (here, there) = udp_pair();
     let peer = thread::spawn(move || {
