@@ -768,6 +768,34 @@ async fn datagrams_garbage_is_dropped_and_counted_and_is_no_sign_of_life() {
 }
 
 #[tokio::test]
+async fn datagrams_of_garbage_without_end_do_not_hide_a_dead_peer() {
+    let (here, there) = udp_pair().await;
+    let there = there.into_std().unwrap();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let garbage = thread::spawn(move || {
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            for _ in 0..6 {
+                let _ = there.send(b"x");
+            }
+            thread::sleep(Duration::from_micros(900));
+        }
+    });
+    let busy = tokio::spawn(async {
+        loop {
+            thread::sleep(ms(5)); // The runtime looks at the socket less often than garbage comes.
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut beat: UdpHeartbeat = UdpHeartbeat::new(here, short());
+    let end = timeout(2 * MARGIN, beat.drive()).await.expect("bounded");
+    lost(&end.unwrap_err());
+    assert!(beat.dropped() > 0);
+    busy.abort();
+    drop(stop);
+    garbage.join().unwrap();
+}
+
+#[tokio::test]
 async fn datagrams_keep_both_ends_alive_and_a_goodbye_ends_them() {
     let (here, there) = udp_pair().await;
     let peer = tokio::spawn(async move {

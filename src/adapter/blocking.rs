@@ -57,7 +57,7 @@ use std::io::{self, ErrorKind, Read, Write};
 pub use transport::Transport;
 pub use udp::UdpHeartbeat;
 #[cfg(feature = "tokio")]
-pub(super) use udp::concerns_one_datagram;
+pub(super) use udp::{MOST_OVERDUE, concerns_one_datagram};
 
 use super::clock::StdClock;
 use super::driver::Driver;

@@ -75,7 +75,7 @@ use crate::liveness::Liveness;
 use crate::time::Timestamp;
 
 /// How often one round reads before others get their turn.
-const MOST_READS: usize = 16;
+const MOST_READS: u32 = 16;
 
 /// A stream that cannot hang: [`AsyncRead`] and [`AsyncWrite`] with heartbeats in between.
 ///

@@ -20,6 +20,8 @@ pub(super) enum Input {
     Drained,
     /// There may be more; others get their turn first.
     More,
+    /// There may be more, but what is due has waited long enough for it.
+    Enough,
     /// There may be more, but the application must take what it has before.
     Held,
 }
@@ -69,8 +71,11 @@ impl Pulse {
                 }
                 io.driver().tick(now);
             }
+            if input == Input::Enough {
+                io.driver().tick(now);
+            }
             io.poll_output(&self.clock, cx);
-            if input == Input::More {
+            if matches!(input, Input::More | Input::Enough) {
                 return cx.waker().wake_by_ref();
             }
             let Some(deadline) = io.driver().next_deadline() else { return };
