@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use heartbeat_proto::adapter::blocking::{Heartbeat, Transport, UdpHeartbeat};
 use heartbeat_proto::adapter::{Ended, Setup};
-use heartbeat_proto::codec::{Frame, PING_LEN};
+use heartbeat_proto::codec::{Encoder, Frame, PING_LEN};
 use heartbeat_proto::{
     Config, FirstPing, LatePolicy, LifeRule, Liveness, Mode, PingId, Probing, Reason,
 };
@@ -355,6 +355,84 @@ fn closing_is_bounded_where_the_peer_reads_nothing() {
     assert!(start.elapsed_now() < ms(300) + MARGIN);
 }
 
+/// [`quick`], and a fifth of a second for what is under way at the close.
+fn short() -> Config {
+    let config = Config::builder().interval(ms(100)).timeout(ms(400)).drain_limit(ms(200));
+    config.first_ping(FirstPing::AfterInterval).build().unwrap()
+}
+
+/// Runs what must not hang in a thread, and says how long it took.
+fn bounded(run: impl FnOnce() + Send + 'static) -> Duration {
+    let (done, finished) = mpsc::channel();
+    let begin = clock();
+    thread::spawn(move || {
+        run();
+        let _ = done.send(());
+    });
+    finished.recv_timeout(ms(200) + MARGIN).expect("bounded by the drain limit");
+    clock() - begin
+}
+
+#[test]
+fn a_peer_that_said_goodbye_and_reads_nothing_holds_no_writer() {
+    let (here, mut there) = pair();
+    let mut goodbye = Vec::new();
+    Frame::Goodbye { epoch: 0, reason: 0 }.encode(&mut goodbye).unwrap();
+    there.write_all(&goodbye).unwrap();
+    there.shutdown(std::net::Shutdown::Write).unwrap();
+    let took = bounded(move || {
+        let error = started(here, short()).write_all(&vec![1; 32 << 20]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotConnected);
+    });
+    assert!(took >= ms(200), "what is under way has its time: {took:?}");
+    drop(there);
+}
+
+/// A transport that takes everything and can always be read.
+struct Flood(Vec<u8>);
+
+impl Read for Flood {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = buf.len().min(self.0.len());
+        buf[..len].copy_from_slice(&self.0[..len]);
+        Ok(len)
+    }
+}
+
+impl Write for Flood {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Flood {
+    fn set_read_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn abort(&self) {}
+
+    fn finish(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn closing_is_bounded_though_the_peer_never_stops_sending() {
+    let mut data = Vec::from(Encoder::header(1020).unwrap());
+    data.resize(1024, 7);
+    let took = bounded(move || started(Flood(data), short()).close().unwrap());
+    assert!(took >= ms(200), "the peer has its time: {took:?}");
+}
+
 #[test]
 fn the_connection_to_a_restarted_server_recovers_and_keeps_what_was_learnt() {
     let (here, there) = pair();
@@ -493,6 +571,26 @@ fn datagrams_garbage_is_dropped_and_counted_and_is_no_sign_of_life() {
     drop(stop);
     garbage.join().unwrap();
     assert!(stream.dropped() >= 4, "{}", stream.dropped());
+}
+
+#[test]
+fn datagrams_of_garbage_without_end_do_not_hide_a_dead_peer() {
+    let (here, there) = udp_pair();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let garbage = thread::spawn(move || {
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            for _ in 0..4 {
+                let _ = there.send(b"x");
+            }
+            thread::sleep(Duration::from_micros(500));
+        }
+    });
+    let mut beat: UdpHeartbeat = UdpHeartbeat::new(here, short()).unwrap();
+    let error = beat.run_for(ms(400) + MARGIN).unwrap_err();
+    lost(&error);
+    assert!(beat.dropped() > 0);
+    drop(stop);
+    garbage.join().unwrap();
 }
 
 #[test]

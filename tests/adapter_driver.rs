@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::sync::Mutex;
 
 use heartbeat_proto::adapter::{Driver, Ended, Notice, Setup, StreamDriver};
-use heartbeat_proto::codec::{Decoder, Frame, Item, MAX_DATA};
+use heartbeat_proto::codec::{Decoder, Encoder, Frame, Item, MAX_DATA};
 use heartbeat_proto::{
     Config, Event, FirstPing, Liveness, Mode, PingId, PingSchedule, Reason, Timestamp,
 };
@@ -328,6 +328,20 @@ fn an_end_of_stream_is_a_crash_unless_a_goodbye_came_before() {
     assert_eq!(ours.driver().ended(), None);
     ours.close(at(1));
     assert!(ours.driver().ended().unwrap().on_purpose());
+}
+
+#[test]
+fn an_end_of_stream_in_the_middle_of_a_frame_is_no_clean_end() {
+    let mut stream = StreamDriver::new(fast(), at(0));
+    stream.close(at(1));
+    written(&mut stream, usize::MAX, at(1));
+    let mut data = Vec::from(Encoder::header(1000).unwrap());
+    data.extend_from_slice(&[7; 500]);
+    stream.received(&data, at(2));
+    stream.received_end(); // The peer's process died.
+    assert_eq!(stream.take(&mut [0; 1000]), 500);
+    assert_eq!(stream.driver().ended(), Some(Ended::Abrupt));
+    assert!(matches!(stream.end_of_input(), Some(Err(_))));
 }
 
 #[test]

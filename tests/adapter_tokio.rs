@@ -20,13 +20,13 @@ use std::thread;
 
 use heartbeat_proto::adapter::tokio::{Heartbeat, UdpHeartbeat};
 use heartbeat_proto::adapter::{Ended, Notice, Setup, blocking};
-use heartbeat_proto::codec::Frame;
+use heartbeat_proto::codec::{Encoder, Frame};
 use heartbeat_proto::{
     Config, Event, FirstPing, LatePolicy, LifeRule, Liveness, Mode, PingId, Probing, Reason, Report,
 };
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream, ReadBuf, duplex,
-    split,
+    join, split,
 };
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep, timeout};
@@ -564,6 +564,91 @@ async fn shutting_down_is_bounded_where_the_peer_reads_nothing() {
     assert!(clock() - start <= ms(303));
 }
 
+/// [`quick`], and a fifth of a second for what is under way at the close.
+fn short() -> Config {
+    let config = Config::builder().interval(ms(100)).timeout(ms(400)).drain_limit(ms(200));
+    config.first_ping(FirstPing::AfterInterval).build().unwrap()
+}
+
+fn goodbye() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Frame::Goodbye { epoch: 0, reason: 0 }.encode(&mut bytes).unwrap();
+    bytes
+}
+
+/// A data frame.
+fn data(len: usize) -> Vec<u8> {
+    let mut bytes = Vec::from(Encoder::header(len).unwrap());
+    bytes.resize(bytes.len() + len, 7);
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_said_goodbye_and_reads_nothing_holds_no_writer() {
+    let (input, mut peer) = duplex(1 << 16);
+    let (output, _unread) = duplex(64);
+    let mut stream = Heartbeat::new(join(input, output), short());
+    peer.write_all(&goodbye()).await.unwrap();
+    drop(peer); // The end of its bytes: nothing more to wait for on that side.
+    let begin = clock();
+    let bytes = vec![1; 99_999];
+    let written = timeout(ms(3_600_000), stream.write_all(&bytes)).await.expect("bounded");
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::NotConnected);
+    assert!((ms(200)..=ms(202)).contains(&(clock() - begin)), "{:?}", clock() - begin);
+    timeout(ms(1), stream.shutdown()).await.expect("bounded").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutting_down_is_bounded_though_the_inbox_is_full_and_the_goodbye_refused() {
+    let (input, mut peer) = duplex(1 << 20);
+    let (output, _unread) = duplex(4);
+    let mut stream = Heartbeat::new(join(input, output), short());
+    peer.write_all(&data(16384).repeat(6)).await.unwrap();
+    let begin = clock();
+    timeout(ms(3_600_000), stream.shutdown()).await.expect("bounded").unwrap();
+    assert!((ms(200)..=ms(202)).contains(&(clock() - begin)), "{:?}", clock() - begin);
+}
+
+/// A transport that takes everything and can always be read.
+struct Flood(Vec<u8>);
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        buf.put_slice(&self.0);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_is_bounded_though_the_peer_never_stops_sending() {
+    let stream = Heartbeat::new(Flood(data(1020)), short());
+    let begin = clock();
+    timeout(ms(200) + MARGIN, stream.close()).await.expect("bounded").unwrap();
+    assert!((clock() - begin) >= ms(200), "the peer has its time: {:?}", clock() - begin);
+}
+
 #[tokio::test]
 async fn the_connection_to_a_restarted_server_recovers_and_keeps_what_was_learnt() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -681,6 +766,34 @@ async fn datagrams_garbage_is_dropped_and_counted_and_is_no_sign_of_life() {
     assert_eq!(report.reason, Reason::NoResponse);
     assert_in_time(stream.driver().machine().config(), &report, clock() - start);
     assert!(stream.dropped() >= 4, "{}", stream.dropped());
+}
+
+#[tokio::test]
+async fn datagrams_of_garbage_without_end_do_not_hide_a_dead_peer() {
+    let (here, there) = udp_pair().await;
+    let there = there.into_std().unwrap();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let garbage = thread::spawn(move || {
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            for _ in 0..6 {
+                let _ = there.send(b"x");
+            }
+            thread::sleep(Duration::from_micros(900));
+        }
+    });
+    let busy = tokio::spawn(async {
+        loop {
+            thread::sleep(ms(5)); // The runtime looks at the socket less often than garbage comes.
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut beat: UdpHeartbeat = UdpHeartbeat::new(here, short());
+    let end = timeout(2 * MARGIN, beat.drive()).await.expect("bounded");
+    lost(&end.unwrap_err());
+    assert!(beat.dropped() > 0);
+    busy.abort();
+    drop(stop);
+    garbage.join().unwrap();
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ use std::io::{self, ErrorKind, Read, Write};
 pub use transport::Transport;
 pub use udp::UdpHeartbeat;
 #[cfg(feature = "tokio")]
-pub(super) use udp::concerns_one_datagram;
+pub(super) use udp::{MOST_OVERDUE, concerns_one_datagram};
 
 use super::clock::StdClock;
 use super::driver::Driver;
@@ -259,6 +259,8 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
             let wait = until.saturating_duration_since(self.clock.now());
             std::thread::sleep(wait.min(GLANCE));
         }
+        let now = self.clock.now();
+        self.stream.driver_mut().expire(now); // However much there still is to read.
         self.flush_out(SHORTEST);
         self.check()
     }

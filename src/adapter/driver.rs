@@ -23,7 +23,8 @@ use crate::time::Timestamp;
 ///
 /// 1. hands in what was received ([`received`](Self::received)), until there is nothing more;
 /// 2. and only then, if [`next_deadline`](Self::next_deadline) is reached, calls
-///    [`tick`](Self::tick);
+///    [`tick`](Self::tick), and once a round, whatever there still is to read,
+///    [`expire`](Self::expire);
 /// 3. sends [`next_frame`](Self::next_frame) until there is none, and after each says
 ///    [`begun`](Self::begun) and [`sent`](Self::sent), or once [`blocked`](Self::blocked);
 /// 4. and waits for input, for room to write if it was blocked, and for the deadline.
@@ -118,10 +119,18 @@ impl<D: Detector> Driver<D> {
     /// Time has passed. Call it when [`next_deadline`](Self::next_deadline) is reached and nothing
     /// that was received is left unread; more often does no harm.
     pub fn tick(&mut self, now: Timestamp) {
+        self.expire(now);
+        self.handle(Event::Tick, now);
+    }
+
+    /// Ends a connection that was closed, by either side, once what was still under way has had
+    /// its [`drain_limit`](crate::ConfigBuilder::drain_limit). Unlike [`tick`](Self::tick) it
+    /// judges nobody, so it may be called while received bytes are unread: a peer that goes on
+    /// sending, or is not read, does not keep a closed connection. Never panics.
+    pub fn expire(&mut self, now: Timestamp) {
         if self.patience.is_some_and(|until| now >= until) {
             self.end_closed();
         }
-        self.handle(Event::Tick, now);
     }
 
     /// When to call [`tick`](Self::tick) at the latest; `None` when the connection has ended.
@@ -161,6 +170,7 @@ impl<D: Detector> Driver<D> {
 
     /// The transport takes nothing at the moment, and something waits.
     pub fn blocked(&mut self, now: Timestamp) {
+        self.expire(now);
         let due = self.next_deadline().is_some_and(|due| now >= due);
         if !self.blocked || due {
             self.blocked = true;

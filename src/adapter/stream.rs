@@ -124,10 +124,10 @@ impl<D: Detector> StreamDriver<D> {
         }
     }
 
-    /// The stream has ended: as announced, or without a goodbye.
+    /// The stream has ended: as announced, or without a goodbye, or in the middle of a frame.
     pub fn received_end(&mut self) {
         self.input_over = true;
-        if self.driver.liveness() != Liveness::Closed {
+        if self.driver.liveness() != Liveness::Closed || self.decoder.finish().is_err() {
             self.driver.end(Ended::Abrupt);
         }
         self.settle();
@@ -162,7 +162,9 @@ impl<D: Detector> StreamDriver<D> {
         let closed = self.driver.liveness() == Liveness::Closed;
         let by_peer = self.driver.report().is_some_and(|report| report.reason == Reason::Goodbye);
         match self.driver.ended() {
-            _ if closed && (by_peer || self.input_over) => Some(Ok(())),
+            _ if closed && (by_peer || (self.input_over && self.decoder.finish().is_ok())) => {
+                Some(Ok(()))
+            }
             Some(ended) => Some(Err(ended.into())),
             None => None,
         }

@@ -75,7 +75,7 @@ use crate::liveness::Liveness;
 use crate::time::Timestamp;
 
 /// How often one round reads before others get their turn.
-const MOST_READS: usize = 16;
+const MOST_READS: u32 = 16;
 
 /// A stream that cannot hang: [`AsyncRead`] and [`AsyncWrite`] with heartbeats in between.
 ///
@@ -275,7 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Io for Wire<S, D> {
         let mut space = [MaybeUninit::uninit(); 16 * 1024];
         for _ in 0..MOST_READS {
             let (true, Some(transport)) = (self.stream.wants_input(), &mut self.transport) else {
-                return Input::Held;
+                return if self.stream.is_full() { Input::Held } else { Input::Drained };
             };
             let mut buf = ReadBuf::uninit(&mut space);
             match Pin::new(transport).poll_read(cx, &mut buf) {

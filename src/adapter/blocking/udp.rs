@@ -15,6 +15,10 @@ use crate::event::Event;
 use crate::liveness::Liveness;
 use crate::time::Timestamp;
 
+/// How many datagrams are read past a deadline before it is acted on: more than a receive buffer of
+/// usual size holds, so that an answer in it is found; bounded, so that garbage stops no clock.
+pub(in crate::adapter) const MOST_OVERDUE: u32 = 512;
+
 /// Heartbeats, one a datagram, with the peer that the socket is connected to.
 ///
 /// Datagrams that are no heartbeat are dropped and [counted](Self::dropped), and so are errors that
@@ -125,16 +129,18 @@ impl<D: Detector> UdpHeartbeat<D> {
 
     fn turn(&mut self, until: Timestamp) -> io::Result<()> {
         let due = self.driver.next_deadline().unwrap_or(until);
-        let mut now = self.clock.now();
+        let now = self.clock.now();
         if now < due {
             self.send();
+            let mut wait = due.min(until).saturating_duration_since(now);
+            if self.driver.has_output() {
+                wait = wait.min(GLANCE); // To try again.
+            }
+            self.receive(Some(wait));
         }
-        let mut wait = due.min(until).saturating_duration_since(now);
-        if self.driver.has_output() {
-            wait = wait.min(GLANCE); // To try again.
-        }
-        if self.receive(wait) {
-            now = self.clock.now();
+        if self.clock.now() >= due {
+            self.receive_all();
+            let now = self.clock.now();
             self.driver.tick(now);
         }
         self.send();
@@ -144,14 +150,27 @@ impl<D: Detector> UdpHeartbeat<D> {
         }
     }
 
-    /// Receives one datagram; whether there was none.
-    fn receive(&mut self, wait: Duration) -> bool {
+    /// Receives what is there without waiting, as far as it may hold up what is due.
+    fn receive_all(&mut self) {
+        if let Err(error) = self.socket.set_nonblocking(true) {
+            return self.driver.end(Ended::Transport(error.kind()));
+        }
+        for _ in 0..MOST_OVERDUE {
+            if self.receive(None) {
+                break;
+            }
+        }
+        if let Err(error) = self.socket.set_nonblocking(false) {
+            self.driver.end(Ended::Transport(error.kind()));
+        }
+    }
+
+    /// Receives one datagram, `wait`ing for it if the socket blocks; whether there was none.
+    fn receive(&mut self, wait: Option<Duration>) -> bool {
         // One byte more than a frame may have, so that longer ones are seen to be.
         let mut buf = [0; MAX_FRAME + 1];
-        let received = self
-            .socket
-            .set_read_timeout(Some(round_up(wait)))
-            .and_then(|()| self.socket.recv(&mut buf));
+        let ready = wait.map_or(Ok(()), |wait| self.socket.set_read_timeout(Some(round_up(wait))));
+        let received = ready.and_then(|()| self.socket.recv(&mut buf));
         match received.map(|len| datagram::decode(buf.get(..len).unwrap_or_default())) {
             Ok(Ok(frame)) => {
                 let now = self.clock.now();

@@ -16,10 +16,12 @@ use crate::time::Timestamp;
 /// How far the input was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// The transport has nothing more.
+    /// The transport has nothing more, now or for ever.
     Drained,
     /// There may be more; others get their turn first.
     More,
+    /// There may be more, but what is due has waited long enough for it.
+    Enough,
     /// There may be more, but the application must take what it has before.
     Held,
 }
@@ -59,6 +61,7 @@ impl Pulse {
         loop {
             let input = io.poll_input(&self.clock, cx);
             let now = self.clock.now();
+            io.driver().expire(now);
             let due = io.driver().next_deadline().filter(|&due| now >= due);
             if let (Some(due), Input::Drained) = (due, input) {
                 // The runtime knows what the kernel has only from its last look, which may be
@@ -68,8 +71,11 @@ impl Pulse {
                 }
                 io.driver().tick(now);
             }
+            if input == Input::Enough {
+                io.driver().tick(now);
+            }
             io.poll_output(&self.clock, cx);
-            if input == Input::More {
+            if matches!(input, Input::More | Input::Enough) {
                 return cx.waker().wake_by_ref();
             }
             let Some(deadline) = io.driver().next_deadline() else { return };

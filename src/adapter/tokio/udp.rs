@@ -9,7 +9,7 @@ use ::tokio::net::UdpSocket;
 
 use super::MOST_READS;
 use super::pulse::{Input, Io, Pulse};
-use crate::adapter::blocking::concerns_one_datagram;
+use crate::adapter::blocking::{MOST_OVERDUE, concerns_one_datagram};
 use crate::adapter::clock::TokioClock;
 use crate::adapter::driver::Driver;
 use crate::adapter::notice::Ended;
@@ -57,6 +57,8 @@ struct Wire<D: Detector> {
     driver: Driver<D>,
     dropped: u64,
     refused: u64,
+    /// How many datagrams were read since the deadline was passed.
+    overdue: u32,
 }
 
 impl<D: Detector> UdpHeartbeat<D> {
@@ -68,7 +70,7 @@ impl<D: Detector> UdpHeartbeat<D> {
     pub fn new(socket: UdpSocket, setup: impl Into<Setup<D>>) -> Self {
         let pulse = Pulse::new();
         let driver = Driver::new(setup, pulse.clock.now());
-        Self { wire: Wire { socket, driver, dropped: 0, refused: 0 }, pulse }
+        Self { wire: Wire { socket, driver, dropped: 0, refused: 0, overdue: 0 }, pulse }
     }
 
     /// Keeps the heart beating until the connection ends. Cancel-safe: use it in `select!` or under
@@ -145,7 +147,10 @@ impl<D: Detector> Io for Wire<D> {
         for _ in 0..MOST_READS {
             let mut buf = ReadBuf::new(&mut space);
             match self.socket.poll_recv(cx, &mut buf) {
-                Poll::Pending => return Input::Drained,
+                Poll::Pending => {
+                    self.overdue = 0;
+                    return Input::Drained;
+                }
                 Poll::Ready(Ok(())) => match datagram::decode(buf.filled()) {
                     Ok(frame) => self.driver.received(&frame, clock.now()),
                     Err(_) => self.dropped = self.dropped.saturating_add(1),
@@ -159,7 +164,16 @@ impl<D: Detector> Io for Wire<D> {
                 }
             }
         }
-        Input::More
+        if self.driver.next_deadline().is_none_or(|due| clock.now() < due) {
+            self.overdue = 0;
+            return Input::More;
+        }
+        self.overdue = self.overdue.saturating_add(MOST_READS);
+        if self.overdue < MOST_OVERDUE {
+            return Input::More;
+        }
+        self.overdue = 0;
+        Input::Enough
     }
 
     fn poll_output(&mut self, clock: &TokioClock, cx: &mut Context<'_>) {
