@@ -11,7 +11,8 @@
 //! 1. **Read before you judge.** Hand in everything that the kernel has, until it says "would
 //!    block". An answer that lies in a buffer is no silence.
 //! 2. **Then tick**, if [`next_deadline`](Driver::next_deadline) is reached on your clock. Ask the
-//!    clock, not the timer: timers fire early, late, or not at all while a runtime is busy.
+//!    clock, not the timer: timers fire early, late, or not at all while a runtime is busy. Call
+//!    [`expire`](Driver::expire) whatever there is to read: it bounds a close and judges nobody.
 //! 3. **Write** what waits, heartbeats before application data but never inside a data frame, and
 //!    report it: the first byte ([`begun`](Driver::begun)), the last one ([`sent`](Driver::sent)),
 //!    and that nothing goes ([`blocked`](Driver::blocked)). Flush.
