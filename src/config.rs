@@ -233,8 +233,8 @@ impl<D> Config<D> {
     ///
     /// To be added: a nanosecond for each limit, which is passed only then (rule T4); the caller's own lateness, summed over the calls of that silence; what a peer
     /// that announced a larger gap than `min_gap` adds to it; one response window more under
-    /// [`PingSchedule::External`]; and `startup_grace` for a peer that was never heard. Rules C5
-    /// and C6.
+    /// [`PingSchedule::External`]; and `startup_grace` for a peer that was never heard. Rules CF5
+    /// and CF6.
     pub const fn worst_case_detection(&self) -> Duration {
         Duration::from_nanos(match self.late_policy {
             LatePolicy::Strict | LatePolicy::Forgive(_) => self.ceiling,
@@ -361,7 +361,7 @@ impl<D> Config<D> {
         !matches!(self.mode, Mode::Beacon | Mode::Passive)
     }
 
-    /// The largest interval that a peer can push us to (rule C4).
+    /// The largest interval that a peer can push us to (rule CF4).
     #[inline]
     pub(crate) const fn interval_limit(&self) -> u64 {
         self.ceiling - self.window

@@ -48,7 +48,7 @@ impl fmt::Display for DeadlineReason {
     }
 }
 
-// ----- The numbers in force: the configuration, slowed as the peer asked (rule C4) -----
+// ----- The numbers in force: the configuration, slowed as the peer asked (rule CF4) -----
 
 #[inline(always)]
 fn is_slowed<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> bool {

@@ -67,7 +67,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             Event::Suspend => {
                 let lost = self.state.liveness() == Liveness::Lost;
                 if !lost && !self.has_ended() && self.state.waiting() != Waiting::Resume {
-                    self.state.wait(Waiting::Resume, self.now); // L5
+                    self.state.wait(Waiting::Resume, self.now); // LC5
                 }
             }
             Event::Resume { slept } => self.resume(nanos(slept)),
@@ -87,11 +87,11 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.state.wait(Waiting::Nothing, self.now);
                 self.state.set_probe_wanted(false);
                 self.state.set_reprobe(Reprobe::None);
-                self.state.plan = self.now + self.config.drain_limit; // L3
+                self.state.plan = self.now + self.config.drain_limit; // LC3
             }
             Event::Close => {
                 if self.state.liveness().is_live() && self.config.mode != Mode::Passive {
-                    self.out.goodbye(); // L4
+                    self.out.goodbye(); // LC4
                 }
                 self.close(Reason::ClosedLocally);
             }
@@ -261,7 +261,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         }
     }
 
-    /// Lost, but not for good (rules P13, L7).
+    /// Lost, but not for good (rules P13, LC7).
     pub(crate) fn is_reopening(&self) -> bool {
         self.state.liveness() == Liveness::Lost && self.state.may_reopen(self.config)
     }
@@ -360,7 +360,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     // ----- Life -----
 
-    /// Life was heard (rules E1 to E3, E9, E10, L2, L7).
+    /// Life was heard (rules E1 to E3, E9, E10, LC2, LC7).
     #[inline(always)]
     fn hear(
         &mut self,
@@ -391,7 +391,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     fn hears_when_ended(&mut self, sign: Sign) -> bool {
         match self.state.liveness() {
             Liveness::Lost if self.is_reopening() => {
-                // E10: void in the call of the verdict; L7.
+                // E10: void in the call of the verdict; LC7.
                 !self.lost_just_now() && (sign == Sign::Pong || !self.config.probes())
             }
             Liveness::Lost => {
@@ -424,7 +424,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// Enough good replies make Recovering Alive: after a loss `reopen_after`, on the next
-    /// connection one (rules L7, L8).
+    /// connection one (rules LC7, LC8).
     fn count_good(&mut self, sign: Sign) {
         let needed = if self.state.mistaken() { self.config.reopen_after.max(1) } else { 1 };
         if sign == Sign::Pong || !self.config.probes() || needed == 1 {

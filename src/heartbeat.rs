@@ -171,7 +171,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     }
 
     /// The distribution of this end's own lateness: `now` less the deadline that was asked for, of
-    /// every call at or after it (rule R1). It tells a starved process from a slow network.
+    /// every call at or after it (rule RP1). It tells a starved process from a slow network.
     pub const fn lateness(&self) -> &Histogram {
         &self.lateness
     }
@@ -219,7 +219,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     }
 
     /// Goes on under another configuration. Deadlines are computed from the last sign of life; one
-    /// that would lie in the past is put off for a probe and a response window (rule L9).
+    /// that would lie in the past is put off for a probe and a response window (rule LC9).
     pub fn reconfigure(&mut self, config: Config<D>, now: Timestamp) -> Actions {
         self.now = self.now.max(now.as_nanos());
         self.config = config;

@@ -19,12 +19,12 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         match self.state.liveness() {
             Liveness::Lost => self.end_windows(),
             Liveness::Idle if self.now >= deadlines.verdict => {
-                self.state.set_final(true); // L1: there is nothing to reopen.
+                self.state.set_final(true); // LC1: there is nothing to reopen.
                 self.lose(Reason::StartupTimeout);
             }
             Liveness::Idle | Liveness::Closed => {}
             _ if !self.state.draining() => self.judge_silence(),
-            _ if self.now >= deadlines.verdict => self.lose(Reason::DrainTimeout), // L3
+            _ if self.now >= deadlines.verdict => self.lose(Reason::DrainTimeout), // LC3
             _ => {}
         }
     }
@@ -120,7 +120,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             return; // J6: it left too late to be missed already.
         }
         if self.state.liveness() == Liveness::Recovering {
-            self.state.set_good_in_a_row(0); // L7: the count starts again.
+            self.state.set_good_in_a_row(0); // LC7: the count starts again.
         } else {
             let before = self.state.unanswered_in_a_row();
             let now = if before == TOLD { TOLD } else { (before + 1).min(TOLD - 1) };
@@ -156,7 +156,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     }
 
     /// Once a silence, a written ping gets its whole window: under Reprobe (rule J6), and under
-    /// the external schedule, whose caller may probe at the last moment (rule C6).
+    /// the external schedule, whose caller may probe at the last moment (rule CF6).
     fn may_wait_for_window(&self) -> bool {
         (self.config.late_policy == LatePolicy::Reprobe
             || self.config.schedule == PingSchedule::External)
@@ -181,7 +181,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         }
     }
 
-    /// Grants a re-probe if the limit of silence lies less than a window ahead (rules J6, L9).
+    /// Grants a re-probe if the limit of silence lies less than a window ahead (rules J6, LC9).
     pub(crate) fn grant_reprobe_if_near(&mut self) {
         let (_, limit) = deadlines::limits(self.config, self.state);
         let near = limit < self.now + self.config.window;

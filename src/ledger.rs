@@ -73,7 +73,7 @@ struct Slot {
     at: u64,
 }
 
-/// Rule C2 keeps a response window within this many of the shortest gaps between pings.
+/// Rule CF2 keeps a response window within this many of the shortest gaps between pings.
 const SLOTS: usize = 4;
 
 impl Table {

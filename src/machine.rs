@@ -77,7 +77,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         deadlines::next(config, self).map(|(at, reason)| (Timestamp::from_nanos(at), reason))
     }
 
-    /// Goes on under another configuration (rule L9): never an instant death by silence, never a
+    /// Goes on under another configuration (rule LC9): never an instant death by silence, never a
     /// gap above the new bound.
     pub fn reconfigure(&mut self, config: &Config<D>, now: Timestamp) -> Actions {
         let now = now.as_nanos();
@@ -107,7 +107,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         out
     }
 
-    /// The state for the next connection to the same peer (rule L8).
+    /// The state for the next connection to the same peer (rule LC8).
     #[must_use]
     pub fn next_connection(&self, config: &Config<D>, now: Timestamp) -> Self {
         let now = now.as_nanos().min(END_OF_TIME); // The first event tells.
@@ -227,10 +227,10 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
     fn wake(&mut self, event: Event, due: u64) {
         if self.state.waiting() == Waiting::Resume {
             if !matches!(event, Event::Close | Event::Suspend | Event::Resume { .. }) {
-                self.resume(0); // L5
+                self.resume(0); // LC5
             }
         } else if self.now >= due
-            && !matches!(event, Event::Resume { .. }) // It credits a freeze nobody announced (L6).
+            && !matches!(event, Event::Resume { .. }) // It credits a freeze nobody announced (LC6).
             && self.state.liveness().is_live()
             && !self.state.draining()
         {
@@ -261,7 +261,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
     }
 
-    /// The freeze is over (rule L6).
+    /// The freeze is over (rule LC6).
     pub(crate) fn resume(&mut self, slept: u64) {
         if matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed) {
             return;
@@ -284,7 +284,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
     }
 
-    /// Time stood still for `by` since `began` (rules J7, L6).
+    /// Time stood still for `by` since `began` (rules J7, LC6).
     fn shift(&mut self, by: u64, began: u64) {
         self.state.shift(by, began, self.now);
         if !self.state.draining() {
@@ -310,7 +310,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         self.out.notify((from != to).then_some(Transition::new(from, to, reason)));
     }
 
-    /// The connection is usable from now on (rules L2, L8, P2, J1).
+    /// The connection is usable from now on (rules LC2, LC8, P2, J1).
     pub(crate) fn begin(&mut self, liveness: Liveness) {
         let (now, interval) = (self.now, deadlines::interval(self.config, self.state));
         let shortest = interval - self.spread(interval);

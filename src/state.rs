@@ -101,7 +101,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         Liveness::from_index(self.word.get(PHASE))
     }
 
-    /// Whether good replies bring a lost peer back (rule L7); after a drain nothing does.
+    /// Whether good replies bring a lost peer back (rule LC7); after a drain nothing does.
     pub(crate) const fn may_reopen(&self, config: &Config<D>) -> bool {
         config.reopen_after != 0 && !self.is_final()
     }

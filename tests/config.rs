@@ -352,7 +352,7 @@ fn every_knob_has_an_effect() {
     assert_eq!(trace(Config::lan()), trace(Config::lan()));
 }
 
-/// L3: a drain timeout is final, also where a lost peer may come back: no wake-up is left (there
+/// LC3: a drain timeout is final, also where a lost peer may come back: no wake-up is left (there
 /// was one in the past, for ever), and late life reopens nothing.
 #[test]
 fn a_drain_timeout_is_final_where_losses_are_not() {

@@ -1,4 +1,4 @@
-//! The detection promise (rules C5, C6) and its other half (nobody healthy is convicted), over a
+//! The detection promise (rules CF5, CF6) and its other half (nobody healthy is convicted), over a
 //! grid of configurations, moments of death and scripts of lateness. Nothing here is random that
 //! is not seeded: no false failures.
 #![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
@@ -304,7 +304,7 @@ fn choices(builder: heartbeat_proto::ConfigBuilder, good: &mut Vec<Config>, refu
     }
 }
 
-/// C5 and C6: a punctual driver, any configuration, the peer dead from various moments on.
+/// CF5 and CF6: a punctual driver, any configuration, the peer dead from various moments on.
 #[test]
 fn a_silent_peer_is_lost_in_time_and_not_before_the_floor() {
     let (configs, refused) = grid();
@@ -317,7 +317,7 @@ fn a_silent_peer_is_lost_in_time_and_not_before_the_floor() {
     }
 }
 
-/// C5 and C6 with frozen, late and repeatedly late drivers.
+/// CF5 and CF6 with frozen, late and repeatedly late drivers.
 #[test]
 fn a_late_driver_delays_the_verdict_by_its_own_lateness_at_most() {
     let (configs, _) = grid();
@@ -347,7 +347,7 @@ fn a_late_driver_delays_the_verdict_by_its_own_lateness_at_most() {
     }
 }
 
-/// C5 and J11: a writer that is slow, or takes nothing at all, buys the peer no time.
+/// CF5 and J11: a writer that is slow, or takes nothing at all, buys the peer no time.
 #[test]
 fn a_slow_or_blocked_writer_does_not_break_the_promise() {
     let (configs, _) = grid();

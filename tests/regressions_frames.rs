@@ -70,7 +70,7 @@ fn a_pong_without_id_gives_no_sample_across_a_resume() {
     assert_eq!(solo.machine.rtt().smoothed(), None);
 }
 
-/// C2, E4: pings on demand at the smallest gap are at most four to a window, which the table
+/// CF2, E4: pings on demand at the smallest gap are at most four to a window, which the table
 /// remembers; a smaller gap was allowed, and a pong inside its window was not known any more.
 #[test]
 fn a_burst_of_pings_on_demand_forgets_no_pending_pong() {
@@ -86,7 +86,7 @@ fn a_burst_of_pings_on_demand_forgets_no_pending_pong() {
     assert_eq!(solo.machine.liveness(), Liveness::Alive);
 }
 
-/// R3: traffic that had been in the buffer all along passed for the answer to a ping.
+/// RP3: traffic that had been in the buffer all along passed for the answer to a ping.
 #[test]
 fn only_the_answer_to_a_ping_verifies_a_peer() {
     let mut solo = Solo::new(Config::lan());
@@ -126,7 +126,7 @@ fn a_ping_that_is_not_admitted_is_evidence() {
     assert!(suspicion.abs() < f64::EPSILON, "{suspicion}");
 }
 
-/// L6, P12: what we owe the peer does not stand still while we are suspended; the keepalive did,
+/// LC6, P12: what we owe the peer does not stand still while we are suspended; the keepalive did,
 /// and the peer heard nothing for another interval.
 #[test]
 fn a_keepalive_is_sent_at_once_after_a_resume() {
@@ -138,7 +138,7 @@ fn a_keepalive_is_sent_at_once_after_a_resume() {
     assert!(actions.iter().any(beacon), "{actions:?}, due at {:?}", solo.due());
 }
 
-/// L7, P9: the writer dropped the ping of a lost peer; it was waited for, and no other ever left.
+/// LC7, P9: the writer dropped the ping of a lost peer; it was waited for, and no other ever left.
 #[test]
 fn an_unwritten_ping_does_not_end_the_pings_to_a_lost_peer() {
     let builder = plain(1, 4).reopen_after(1).write_reports(true);
@@ -173,7 +173,7 @@ fn a_freeze_with_an_unwritten_pong_is_no_stalled_writer() {
     solo.assert_live();
 }
 
-/// L6: a resume means a whole window of peace, also where a ping is unwritten: its old window
+/// LC6: a resume means a whole window of peace, also where a ping is unwritten: its old window
 /// stayed judged, and the verdict fell at once.
 #[test]
 fn a_resume_with_an_unwritten_ping_gives_a_whole_window() {
@@ -204,7 +204,7 @@ fn a_mistake_is_told_once_whatever_the_writer_says_after_it() {
     assert_eq!(solo.found(Findings::MISTAKE), 1);
 }
 
-/// L9: without write reports nothing waits to be written any more; a ping whose report could no
+/// LC9: without write reports nothing waits to be written any more; a ping whose report could no
 /// longer come kept all others back.
 #[test]
 fn turning_write_reports_off_frees_the_pings_behind_an_unwritten_one() {

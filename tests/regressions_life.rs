@@ -34,7 +34,7 @@ fn drained() -> [Solo; 3] {
     ]
 }
 
-/// L3, P13, J12: its wake-up lay in the past for ever, and nothing moved it: a busy loop.
+/// LC3, P13, J12: its wake-up lay in the past for ever, and nothing moved it: a busy loop.
 #[test]
 fn a_drained_and_lost_connection_asks_for_no_wake_up() {
     for solo in drained() {
@@ -43,7 +43,7 @@ fn a_drained_and_lost_connection_asks_for_no_wake_up() {
     }
 }
 
-/// L3: a drain is an end on purpose: where a lost peer may come back, a drained one may not.
+/// LC3: a drain is an end on purpose: where a lost peer may come back, a drained one may not.
 #[test]
 fn a_drained_and_lost_connection_does_not_come_back() {
     let ping = Event::ping(PingId::new(3, 3));
@@ -58,7 +58,7 @@ fn a_drained_and_lost_connection_does_not_come_back() {
     }
 }
 
-/// L4: where a lost peer may come back, Lost is not final; `Close` was ignored, and pings went on.
+/// LC4: where a lost peer may come back, Lost is not final; `Close` was ignored, and pings went on.
 #[test]
 fn closing_ends_a_lost_connection_that_might_reopen() {
     let mut solo = Solo::new(short().reopen_after(1).build().expect("valid"));
@@ -70,7 +70,7 @@ fn closing_ends_a_lost_connection_that_might_reopen() {
 
 // ----- Coming back -----
 
-/// L7: pings to a lost peer may be further apart than the timeout. The plan of the peer that came
+/// LC7: pings to a lost peer may be further apart than the timeout. The plan of the peer that came
 /// back kept that gap, so it was lost again before the next ping.
 #[test]
 fn a_peer_that_came_back_stays_where_pings_to_lost_peers_are_rarer_than_the_timeout() {
@@ -99,7 +99,7 @@ fn probes_of_a_lost_peer_are_requested_again_and_again() {
     assert!(asked > 1, "{asked} requests, then {:?}", solo.due());
 }
 
-/// L8: the first evidence makes the next connection's machine Alive; after lost pings it counted
+/// LC8: the first evidence makes the next connection's machine Alive; after lost pings it counted
 /// up to `reopen_after`, as if it had been lost.
 #[test]
 fn the_first_pong_makes_the_next_connection_alive_whatever_reopening_takes() {
@@ -116,7 +116,7 @@ fn the_first_pong_makes_the_next_connection_alive_whatever_reopening_takes() {
 
 // ----- Another configuration -----
 
-/// L9: while suspended, the resume does the rest; reconfiguring ended the suspension.
+/// LC9: while suspended, the resume does the rest; reconfiguring ended the suspension.
 #[test]
 fn a_reconfiguration_does_not_end_a_suspension() {
     let config = short().mode(Mode::Responder).build().expect("valid");
@@ -129,7 +129,7 @@ fn a_reconfiguration_does_not_end_a_suspension() {
     assert!(solo.due() > Some(solo.now));
 }
 
-/// L9: where no pings are sent, nothing waits for one; a grant that still waited for its ping kept
+/// LC9: where no pings are sent, nothing waits for one; a grant that still waited for its ping kept
 /// a silent peer for ever.
 #[test]
 fn a_responder_does_not_wait_for_the_ping_it_was_granted_as_a_prober() {
@@ -187,7 +187,7 @@ fn what_begins_after_the_end_of_the_clock_tells_so_and_rests() {
     }
 }
 
-/// L6, T6: each of many resumes moved a drain limit by a whole `MAX_SPAN`, up to an overflow.
+/// LC6, T6: each of many resumes moved a drain limit by a whole `MAX_SPAN`, up to an overflow.
 #[test]
 fn resumes_at_the_end_of_the_clock_do_not_overflow_the_drain_limit() {
     let end = Timestamp::from_nanos(u64::MAX - 4 * 24 * 3_600 * SEC);
@@ -200,7 +200,7 @@ fn resumes_at_the_end_of_the_clock_do_not_overflow_the_drain_limit() {
     }
 }
 
-/// L1: what never started was once pinged after its start-up limit, under `reopen_after`.
+/// LC1: what never started was once pinged after its start-up limit, under `reopen_after`.
 #[test]
 fn a_connection_that_never_started_is_not_reopened() {
     let config = Config::builder().reopen_after(1).build().expect("valid");

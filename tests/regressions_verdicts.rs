@@ -18,7 +18,7 @@ fn plain(interval: u64, timeout: u64) -> ConfigBuilder {
 
 // ----- Dead peers that were not found -----
 
-/// C5, L6: where windows overlap, each window that ended renewed the grant of the resume, and a
+/// CF5, LC6: where windows overlap, each window that ended renewed the grant of the resume, and a
 /// dead peer was never lost.
 #[test]
 fn a_dead_peer_is_found_after_a_resume_where_windows_overlap() {
@@ -28,7 +28,7 @@ fn a_dead_peer_is_found_after_a_resume_where_windows_overlap() {
     assert!(solo.lost_by(3_700 * SEC).is_some(), "still {:?}", solo.machine.liveness());
 }
 
-/// C5, J6: the same after one late call; there the end of every window was put off in turn.
+/// CF5, J6: the same after one late call; there the end of every window was put off in turn.
 #[test]
 fn a_dead_peer_is_found_after_a_late_call_where_windows_overlap() {
     let mut solo = Solo::alive(Config::service_mesh());
@@ -37,7 +37,7 @@ fn a_dead_peer_is_found_after_a_late_call_where_windows_overlap() {
     assert!(solo.lost_by(100 * SEC).is_some(), "still {:?}", solo.machine.liveness());
 }
 
-/// C5, J6: V waits for a window once a silence; with an adaptive detector and timers that are
+/// CF5, J6: V waits for a window once a silence; with an adaptive detector and timers that are
 /// always a little late (by less than the slack) it waited for one window after the other.
 #[test]
 fn a_dead_peer_is_found_by_an_adaptive_detector_with_slightly_late_timers() {
@@ -51,7 +51,7 @@ fn a_dead_peer_is_found_by_an_adaptive_detector_with_slightly_late_timers() {
     assert_eq!(solo.machine.liveness(), Liveness::Lost, "due at {:?}", solo.due());
 }
 
-/// C5, P7: a caller that asks for pings faster than windows end kept a dead peer for ever, since
+/// CF5, P7: a caller that asks for pings faster than windows end kept a dead peer for ever, since
 /// each new ping was granted the window anew.
 #[test]
 fn pings_on_demand_after_a_resume_do_not_keep_a_dead_peer() {
@@ -82,7 +82,7 @@ fn unanswered_pings_convict_a_talking_peer_even_if_they_began_in_silence() {
     assert_eq!(solo.machine.liveness(), Liveness::Lost);
 }
 
-/// J7, L6: under Forgive a resume was forgiven a second time as a late call.
+/// J7, LC6: under Forgive a resume was forgiven a second time as a late call.
 #[test]
 fn a_resume_is_not_credited_twice_under_forgive() {
     let builder = plain(10, 60).attempts(5).late_policy(LatePolicy::Forgive(secs(3_600)));
@@ -120,7 +120,7 @@ fn the_fixed_detector_judges_at_the_timeout_where_windows_are_rounded() {
     assert_eq!(solo.lost_by(100 * SEC), Some(timeout + 1));
 }
 
-/// C4: the peer's limit is on our pings; it slowed the verdict of a Responder, which sends none.
+/// CF4: the peer's limit is on our pings; it slowed the verdict of a Responder, which sends none.
 #[test]
 fn a_limit_received_does_not_slow_the_verdict_of_a_responder() {
     let builder = Config::builder().mode(Mode::Responder).interval(secs(10)).timeout(secs(40));
@@ -131,7 +131,7 @@ fn a_limit_received_does_not_slow_the_verdict_of_a_responder() {
 
 // ----- Healthy peers that were given up -----
 
-/// A6, C4: after the peer had raised its limit and lowered it again, the plan stayed where the
+/// A6, CF4: after the peer had raised its limit and lowered it again, the plan stayed where the
 /// larger gap had put it, behind the shorter timeout: a peer that answers each ping was lost.
 #[test]
 fn a_limit_that_is_lowered_again_moves_the_plan_back() {
@@ -146,7 +146,7 @@ fn a_limit_that_is_lowered_again_moves_the_plan_back() {
     assert_eq!(solo.machine.liveness(), Liveness::Alive);
 }
 
-/// A6, C4: a peer's gap above 2.3 hours did not fit its field, and was cut down without a word.
+/// A6, CF4: a peer's gap above 2.3 hours did not fit its field, and was cut down without a word.
 #[test]
 fn a_peers_gap_of_three_hours_is_kept() {
     let builder = Config::builder().interval(secs(60)).timeout(secs(120)).ceiling(MAX_SPAN);
@@ -166,7 +166,7 @@ fn unanswered_pings_do_not_convict_inside_the_startup_grace() {
     assert!(lost > 60 * SEC, "lost at {lost}: {:?}", solo.verdict());
 }
 
-/// L6: a grace that lay ahead when the suspension began moves with it; it once ran on meanwhile.
+/// LC6: a grace that lay ahead when the suspension began moves with it; it once ran on meanwhile.
 #[test]
 fn a_suspension_does_not_use_up_the_startup_grace() {
     let builder = Config::builder().interval(secs(1)).timeout(secs(4)).startup_grace(secs(60));
@@ -177,7 +177,7 @@ fn a_suspension_does_not_use_up_the_startup_grace() {
     assert!(lost >= (59 + 60 + 4) * SEC, "lost at {lost}");
 }
 
-/// L6: a `Resume` is itself never a late call; under Strict it was, and convicted before the time
+/// LC6: a `Resume` is itself never a late call; under Strict it was, and convicted before the time
 /// slept was credited.
 #[test]
 fn a_resume_that_nobody_announced_does_not_convict_under_strict() {
@@ -260,7 +260,7 @@ fn a_late_call_without_ids_gives_a_whole_window() {
     }
 }
 
-/// L9: another, shorter timeout never means instant death, not even when the grant of this silence
+/// LC9: another, shorter timeout never means instant death, not even when the grant of this silence
 /// was used up before; what was granted is forgotten.
 #[test]
 fn a_shorter_timeout_is_no_instant_death_after_a_grant_was_used_up() {
@@ -290,7 +290,7 @@ fn a_burst_after_our_own_freeze_is_not_charged_to_the_peer() {
     solo.assert_live();
 }
 
-/// C5, J6: the window of a granted ping runs from its emission; a late writing started it again,
+/// CF5, J6: the window of a granted ping runs from its emission; a late writing started it again,
 /// and the verdict fell after the time promised.
 #[test]
 fn the_late_writing_of_a_granted_ping_does_not_break_the_promise() {

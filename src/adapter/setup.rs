@@ -37,7 +37,7 @@ impl<D: Detector> Setup<D> {
     /// [`write_reports`](crate::ConfigBuilder::write_reports) themselves, whatever `config` says:
     /// a blocked writer is then told from a silent peer, and nobody can forget it.
     pub fn new(config: Config<D>) -> Self {
-        let write_stall = config.write_stall.or(Some(config.timeout)); // C3
+        let write_stall = config.write_stall.or(Some(config.timeout)); // CF3
         let config = Config { write_reports: true, write_stall, ..config };
         Self { config, seed: None, status: None, observer: None }
     }

@@ -1,4 +1,4 @@
-//! [`ConfigBuilder::build`]: all rules between the knobs (rules C1 to C3).
+//! [`ConfigBuilder::build`]: all rules between the knobs (rules CF1 to CF3).
 
 use core::time::Duration;
 
@@ -23,7 +23,7 @@ macro_rules! check {
 }
 
 impl<D: Copy> ConfigBuilder<D> {
-    /// Checks every knob and every relation between them (rule C2).
+    /// Checks every knob and every relation between them (rule CF2).
     ///
     /// # Errors
     ///

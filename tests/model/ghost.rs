@@ -25,7 +25,7 @@ pub(crate) enum Rule {
     S8Answer,
     /// Pings leave at least the gap apart.
     R1Gap,
-    /// Silence is given up within the promise (rule C5).
+    /// Silence is given up within the promise (rule CF5).
     L1Completeness,
     /// Live: a wake-up, strictly later. Over: none.
     L2WakeUp,
