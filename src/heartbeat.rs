@@ -278,10 +278,13 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     #[cold]
     fn explain(&self, transition: Transition, before: Before) -> Report {
         let since = |stamp| Duration::from_nanos(self.now.saturating_sub(stamp));
+        // Life that ends a silence has moved the stamp; time that was credited has, too.
+        let lost = transition.to == Liveness::Lost;
+        let ev = if lost { self.state.ev } else { before.ev };
         Report {
             liveness: transition.to,
             reason: transition.reason,
-            silence: since(before.ev),
+            silence: since(ev),
             missed: self.state.misses().max(before.misses),
             attempts: self.config.attempts,
             last_rtt: match self.last_rtt {

@@ -326,3 +326,15 @@ fn a_ping_emitted_late_and_written_at_once_does_not_blame_the_writer() {
     let _ = solo.lost_by(100 * SEC).expect("a verdict");
     assert_ne!(solo.verdict().map(|(_, reason)| reason), Some(Reason::WriteStalled));
 }
+
+/// J12, S2: under Forgive the verdict of a late call told the silence with the time that had just
+/// been forgiven.
+#[test]
+fn the_silence_told_leaves_out_the_time_that_was_forgiven() {
+    let config = plain(10, 40).late_policy(LatePolicy::Forgive(secs(5))).build().expect("valid");
+    let mut solo = Solo::alive(config);
+    solo.run_to(30 * SEC);
+    let _ = solo.tell_at(100 * SEC, Event::Tick);
+    assert_eq!(solo.machine.liveness(), Liveness::Lost);
+    assert_eq!(solo.machine.report().expect("a verdict").silence, secs(95));
+}
