@@ -345,7 +345,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         self.state.set_ping_unwritten(false);
         self.state.set_tx_owing(false);
         self.state.tx_at = self.now;
-        let took = self.now - self.state.last_ping;
+        let took = self.now.saturating_sub(self.state.last_ping);
         self.state.set_written_late(took > self.config.slack);
         if self.state.reprobe() == Reprobe::Running && self.state.judges_newest() {
             return; // J6: the window that was granted runs from the emission.

@@ -268,8 +268,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         }
         if self.state.waiting() == Waiting::Resume {
             let began = self.state.waiting_since;
-            self.shift(self.now - began, began);
-            self.shift(slept.saturating_sub(self.now - began), self.now);
+            let suspended = self.now.saturating_sub(began);
+            self.shift(suspended, began);
+            self.shift(slept.saturating_sub(suspended), self.now);
         } else {
             self.shift(slept, self.now);
         }

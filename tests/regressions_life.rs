@@ -6,7 +6,7 @@ mod common;
 use common::{MS, RESUME, SEC, Solo, at, secs};
 use heartbeat_proto::{
     Action, Config, ConfigBuilder, Event, Findings, HeartbeatMachine, Liveness, MAX_SPAN, Mode,
-    PingId, PingSchedule, Reason, Timestamp,
+    PeerState, PingId, PingSchedule, Reason, Timestamp,
 };
 
 fn short() -> ConfigBuilder {
@@ -210,4 +210,23 @@ fn a_connection_that_never_started_is_not_reopened() {
     let _ = machine.handle(Event::FrameReceived, limit);
     assert_eq!(machine.liveness(), Liveness::Lost);
     assert_eq!(machine.next_deadline(), None);
+}
+
+/// M2: the bare rules, resumed or told of a write by a clock that had run back, overflowed: a panic
+/// with checks, and without them a credit of 24 hours, in which no dead peer was found.
+#[test]
+fn a_clock_that_runs_back_does_not_overflow_the_bare_rules() {
+    let config = short().write_reports(true).build().expect("valid");
+    let mut peer: PeerState = PeerState::new(7, at(0));
+    let _ = peer.handle(&config, Event::Start, at(0));
+    let _ = peer.handle(&config, Event::FrameReceived, at(0));
+    let _ = peer.handle(&config, Event::PingDue, at(SEC));
+    let _ = peer.handle(&config, Event::PingSent { id: PingId::new(peer.epoch(), 1) }, at(0));
+    let _ = peer.handle(&config, Event::Suspend, at(2 * SEC));
+    let _ = peer.handle(&config, RESUME, at(SEC));
+    while let Some((due, _)) = peer.next_deadline(&config) {
+        assert!(due < at(20 * SEC), "still waiting");
+        let _ = peer.handle(&config, Event::Tick, due);
+    }
+    assert_eq!(peer.liveness(), Liveness::Lost);
 }
