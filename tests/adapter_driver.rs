@@ -109,6 +109,19 @@ fn the_hold_time_of_a_pong_counts_until_it_is_written() {
     }
 }
 
+/// T1: the time of a clock that runs back is no time for which a pong was held, and closing does not
+/// become shorter by it.
+#[test]
+fn a_clock_that_runs_back_counts_as_the_newest_time() {
+    let mut driver = Driver::new(fast(), at(100));
+    driver.received(&ping(1), at(40));
+    let Some(Frame::Pong { hold, .. }) = driver.next_frame(at(103)) else { panic!("no pong") };
+    assert_eq!(hold, ms(3));
+    driver.handle(Event::Close, at(40));
+    let limit = driver.machine().config().drain_limit();
+    assert_eq!(driver.next_deadline(), Some(at(100).saturating_add(limit)));
+}
+
 #[test]
 fn a_newer_pong_takes_the_place_of_one_that_the_transport_has_not_begun() {
     let mut stream = StreamDriver::new(fast(), at(0));

@@ -46,6 +46,8 @@ use crate::time::Timestamp;
 /// ```
 pub struct Driver<D: Detector = Deadline> {
     machine: HeartbeatMachine<D>,
+    /// The largest `now` so far: a time that runs back counts as it (rule T1).
+    now: Timestamp,
     link: Link,
     outbox: Outbox,
     /// The heartbeat of which some bytes are written.
@@ -88,6 +90,7 @@ impl<D: Detector> Driver<D> {
         let outbox = Outbox::new(machine.config().answer_each);
         Self {
             machine,
+            now: Timestamp::EPOCH,
             link,
             outbox,
             under_way: None,
@@ -103,16 +106,18 @@ impl<D: Detector> Driver<D> {
 
     /// A frame came in.
     pub fn received(&mut self, frame: &Frame, now: Timestamp) {
-        if let Some(event) = self.link.event(frame, now) {
+        self.now = self.now.max(now);
+        if let Some(event) = self.link.event(frame, self.now) {
             self.handle(event, now);
         }
     }
 
     /// Anything else happened, see [`Event`]: for what no other method here covers.
     pub fn handle(&mut self, event: Event, now: Timestamp) {
+        self.now = self.now.max(now);
         if self.ended.is_none() {
             let actions = self.machine.handle(event, now);
-            self.perform(actions, now);
+            self.perform(actions, self.now);
         }
     }
 
@@ -128,7 +133,8 @@ impl<D: Detector> Driver<D> {
     /// judges nobody, so it may be called while received bytes are unread: a peer that goes on
     /// sending, or is not read, does not keep a closed connection. Never panics.
     pub fn expire(&mut self, now: Timestamp) {
-        if self.patience.is_some_and(|until| now >= until) {
+        self.now = self.now.max(now);
+        if self.patience.is_some_and(|until| self.now >= until) {
             self.end_closed();
         }
     }
@@ -143,7 +149,7 @@ impl<D: Detector> Driver<D> {
     /// The heartbeat to write next, made for being written at `now`. It stays here until
     /// [`begun`](Self::begun): a newer pong may still take the place of an older one.
     pub fn next_frame(&self, now: Timestamp) -> Option<Frame> {
-        self.outbox.first(now).map(|(frame, _)| frame)
+        self.outbox.first(now.max(self.now)).map(|(frame, _)| frame)
     }
 
     /// The transport took the first byte of [`next_frame`](Self::next_frame).
@@ -171,7 +177,7 @@ impl<D: Detector> Driver<D> {
     /// The transport takes nothing at the moment, and something waits.
     pub fn blocked(&mut self, now: Timestamp) {
         self.expire(now);
-        let due = self.next_deadline().is_some_and(|due| now >= due);
+        let due = self.next_deadline().is_some_and(|due| self.now >= due);
         if !self.blocked || due {
             self.blocked = true;
             self.handle(Event::TxBlocked, now);
