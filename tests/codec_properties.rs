@@ -175,11 +175,10 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
-    /// C1.
     #[test]
-    fn what_was_encoded_decodes_to_itself(frame in frame(), tail in vec(any::<u8>(), 0..8)) {
+    fn c1_round_trip(frame in frame(), tail in vec(any::<u8>(), 0..8)) {
         let mut bytes = encoded(&frame);
         let len = bytes.len();
         prop_assert_eq!(len, frame.encoded_len());
@@ -195,10 +194,10 @@ proptest! {
         }
     }
 
-    /// C2. Skipped content makes the frame shorter; a later minor version differs in the first
+    /// Skipped content makes the frame shorter; a later minor version differs in the first
     /// byte; nothing else may differ.
     #[test]
-    fn accepted_bytes_are_canonical(bytes in nearly_a_frame()) {
+    fn c2_canonical(bytes in nearly_a_frame()) {
         if let Ok(Some((frame, len))) = Frame::decode(&bytes) {
             if matches!(frame, Frame::Unknown { .. }) {
                 prop_assert!(frame.encode_into(&mut [0; MAX_FRAME]).is_err());
@@ -213,9 +212,9 @@ proptest! {
         }
     }
 
-    /// C4, C5: a prefix is never an error and never a frame.
+    /// A prefix is never an error and never a frame.
     #[test]
-    fn every_truncation_needs_more(frame in frame()) {
+    fn c4_prefix(frame in frame()) {
         let bytes = encoded(&frame);
         for end in 0..bytes.len() {
             prop_assert_eq!(Frame::decode(&bytes[..end]), Ok(None));
@@ -227,9 +226,9 @@ proptest! {
         }
     }
 
-    /// C3 for good streams: at every single split point, and at many at once.
+    /// Good streams: at every single split point, and at many at once.
     #[test]
-    fn any_split_gives_the_same_stream(
+    fn c3_splits(
         pieces in pieces(),
         cuts in vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -246,9 +245,9 @@ proptest! {
         prop_assert_eq!((&found, error, end), (&pieces, None, Ok(())));
     }
 
-    /// C3 for bad ones: the same frames, the same error of the frame at the same byte.
+    /// Bad ones: the same frames, the same error of the frame at the same byte.
     #[test]
-    fn any_split_of_garbage_gives_the_same_error(
+    fn c3_splits_of_garbage(
         good in pieces(),
         bad in nearly_a_frame(),
         cuts in vec(any::<prop::sample::Index>(), 0..20),
@@ -260,9 +259,59 @@ proptest! {
         prop_assert_eq!(&decode_chunks(wire.chunks(1)), &whole);
     }
 
-    /// C6: four bytes suffice to reject a length.
+    /// An error consumes nothing, and what is fed after it changes nothing.
     #[test]
-    fn an_impossible_length_is_rejected_before_waiting(
+    fn c5_errors(good in pieces(), bad in nearly_a_frame(), more in vec(any::<u8>(), 0..40)) {
+        let mut bytes = wire(&good);
+        bytes.extend(bad);
+        let (mut decoder, mut from) = (Decoder::new(), &bytes[..]);
+        while !from.is_empty() {
+            let offset = decoder.offset();
+            let Ok((consumed, _)) = decoder.feed(from) else {
+                let before = decoder.clone();
+                let error = decoder.feed(from);
+                prop_assert!(error.is_err());
+                for again in [&more[..], &[], from] {
+                    prop_assert_eq!(decoder.feed(again), error);
+                }
+                prop_assert!(decoder.offset() == offset && decoder.offset() == before.offset());
+                break;
+            };
+            from = &from[consumed..];
+        }
+        // In the slice core: the bytes that made the error are still all there.
+        let mut from = bytes::Bytes::from(bytes.clone());
+        while let Ok(Some(_)) = Frame::decode_buf(&mut from) {}
+        let left = from.len();
+        let again = Frame::decode_buf(&mut from);
+        prop_assert!(from.len() == left && Frame::decode_buf(&mut from) == again);
+    }
+
+    /// No bytes panic or take anything from the heap in the slice core.
+    #[test]
+    fn c7_total(
+        bytes in nearly_a_frame(),
+        frame in frame(),
+        cuts in vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let parts = cut(&bytes, &cuts);
+        let used = allocation_counter::measure(|| {
+            let _ = (Frame::decode(&bytes), datagram::decode(&bytes));
+            let mut decoder = Decoder::new();
+            for part in parts {
+                let mut part = part;
+                while let Ok((consumed @ 1.., _)) = decoder.feed(part) {
+                    part = &part[consumed..];
+                }
+            }
+            let _ = (decoder.finish(), frame.encode_into(&mut [0; MAX_FRAME]));
+        });
+        prop_assert_eq!(used.count_total, 0);
+    }
+
+    /// Four bytes suffice to reject a length.
+    #[test]
+    fn c6_length_first(
         minor in 0..16_u8,
         kind in any::<u8>(),
         len in any::<u16>(),
@@ -280,7 +329,7 @@ proptest! {
         }
     }
 
-    /// C7, and encoding into too little space.
+    /// Encoding into too little space.
     #[test]
     fn a_small_output_is_an_error_with_the_size_needed(frame in frame(), len in 0..MAX_FRAME) {
         let mut out = vec![0; len];

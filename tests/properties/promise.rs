@@ -1,199 +1,91 @@
-//! The detection promise (rules CF5, CF6) and its other half (nobody healthy is convicted), over a
-//! grid of configurations, moments of death and scripts of lateness. Nothing here is random that
-//! is not seeded: no false failures.
-#![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
+//! The detection promise (L1, rules CF5 and CF6) and its other half (S3, nobody healthy is
+//! convicted), over a grid of configurations, moments of death and scripts of lateness. What is
+//! random is seeded: no false failures.
 
-mod common;
-
-use common::{BASE, MS, Rng, SEC, at, ms, nanos, secs};
+use heartbeat_proto::detector::Detector;
 use heartbeat_proto::{
-    Action, Config, ConfigError, Echo, Event, FirstPing, HeartbeatMachine, LatePolicy, Ledger,
-    Liveness, Mode, PingId, PingSchedule, Probing, Reason, Table, detector::Deadline,
+    Config, ConfigBuilder, ConfigError, Echo, Event, FirstPing, LatePolicy, Ledger, LifeRule, Mode,
+    PingSchedule, Probing, Reason, Table,
 };
+use proptest::prelude::*;
 
-/// How the driver of a run behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Driver {
-    Punctual,
-    /// Late at every call, by less than the slack.
-    WithinSlack,
-    /// One freeze that begins so long after the death, and lasts so long.
-    Freeze {
-        after: u64,
-        lasts: u64,
-    },
-    /// A freeze of this length at every call.
-    Always(u64),
-    /// Late by up to this, at random.
-    Random(u64),
+use crate::common::{MS, Rng, SEC, ms, nanos, secs};
+use crate::configs::{Rules, rules};
+use crate::peer::{Driver, Run, Writer};
+
+/// How long a peer that answers may seem silent, if up to `k` pings in a row are lost and driver
+/// and writer together are late for each by up to `late` (invariant S3).
+fn longest_silence(rules: &Rules, k: u64, late: u64) -> u64 {
+    let (interval, window) = (rules.interval(), rules.window());
+    let suspect = nanos(rules.config.suspect_interval());
+    let (first, gaps) = if rules.is_plain() {
+        (interval, if k == 0 { 0 } else { window.max(suspect) + (k - 1) * suspect })
+    } else {
+        // One ping, or one request, at a time.
+        (interval.max(window + 1), k * suspect.max(window + 1))
+    };
+    first + gaps + window + (k + 1) * late
 }
 
-/// How writes behave, where they are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writer {
-    Instant,
-    /// Every ping takes so long to be written.
-    Slow(u64),
-    Blocked,
+/// No verdict by silence on a peer that answers.
+fn spares_the_living<L: Ledger>(
+    rules: &Rules,
+    (k, seed): (u32, u64),
+    (driver, late): (Driver, u64),
+    delay: u64,
+) -> Result<(), TestCaseError> {
+    let writer = if delay == 0 { Writer::Instant } else { Writer::Slow(delay) };
+    let mut run = Run::<_, L>::new(rules.config, seed, driver, writer, rules.window());
+    (run.varies, run.loses, run.ids) = (true, k, rules.ids);
+    run.run_to(40 * rules.timeout());
+    let silent = [Reason::NoResponse, Reason::Silence, Reason::NotProbed, Reason::WriteStalled];
+    let verdict = run.verdict.filter(|(_, reason)| silent.contains(reason));
+    prop_assert_eq!(verdict, None, "late by up to {}, written after {}", late, delay);
+    Ok(())
 }
 
-/// A run of one machine against a peer that answers after `rtt` until it dies.
-struct Run<L: Ledger> {
-    machine: HeartbeatMachine<Deadline, L>,
-    config: Config,
-    driver: Driver,
-    writer: Writer,
-    rtt: u64,
-    rng: Rng,
-    now: u64,
-    last_evidence: u64,
-    /// What is on the way: arrival, event. Nothing arrives from `dies` on.
-    wire: Vec<(u64, Event)>,
-    /// Traffic or beats of the peer, and the caller's answers to requests.
-    dies: u64,
-    freeze_spent: bool,
-    /// The caller's lateness of every call since the last evidence, summed.
-    lateness: u64,
-    verdict: Option<u64>,
-    calls: u64,
-}
+proptest! {
+    #![proptest_config(ProptestConfig::default())]
 
-impl<L: Ledger> Run<L> {
-    fn new(config: Config, seed: u64, driver: Driver, writer: Writer, rtt: u64) -> Self {
-        let machine = HeartbeatMachine::with_ledger(config, seed, at(0));
-        let mut run = Self {
-            machine,
-            config,
-            driver,
-            writer,
-            rtt,
-            rng: Rng(seed),
-            now: 0,
-            last_evidence: 0,
-            wire: Vec::new(),
-            dies: u64::MAX,
-            freeze_spent: false,
-            lateness: 0,
-            verdict: None,
-            calls: 0,
+    #[test]
+    fn s3_no_false_positive(
+        rules in rules().prop_filter("probes, with a whole stall limit", |rules| {
+            rules.probes() && rules.grace == 0
+        }),
+        k in prop_oneof![2 => Just(0u32), 1 => 1..5u32],
+        seed in any::<u64>(),
+        punctual in 0..3u8,
+        slow in any::<bool>(),
+        late in 0..2_000u64,
+    ) {
+        let slack = rules.slack();
+        // Otherwise the limit of the writer convicts.
+        let patient = rules.config.write_reports() && rules.write_stall > rules.window() + 3 * slack;
+        prop_assume!(patient || !rules.config.write_reports());
+        // The window of a granted ping runs from its emission (J6).
+        let delay = if slow && patient && punctual < 2 { slack } else { 0 };
+        let (driver, most) = match punctual {
+            0 => (Driver::Punctual, 0),
+            1 => (Driver::WithinSlack, slack),
+            _ => (Driver::Random(rules.timeout() * late / 1000), u64::MAX / 64),
         };
-        run.tell(Event::Start);
-        run
-    }
-
-    fn tell(&mut self, event: Event) {
-        self.calls += 1;
-        let actions = self.machine.handle(event, at(self.now));
-        let life = matches!(
-            event,
-            Event::PongReceived { .. } | Event::FrameReceived | Event::BeaconReceived { .. }
-        );
-        // Under Strict a late call convicts before its evidence counts.
-        if life && self.machine.liveness() != Liveness::Lost {
-            self.last_evidence = self.now;
-            self.lateness = 0;
-        }
-        for action in actions {
-            match action {
-                Action::SendPing { id, stamp } => self.send_ping(id, stamp),
-                Action::RequestProbe => self.tell(Event::PingDue),
-                Action::Notify(change) if change.to == Liveness::Lost => {
-                    self.verdict = Some(self.now);
-                }
-                _ => {}
+        let waits = k == 0 && rules.config.late_policy() == LatePolicy::Reprobe;
+        let fits = longest_silence(&rules, k.into(), most.saturating_add(delay)) <= rules.limits(rules.interval()).0;
+        if waits || fits {
+            spares_the_living::<Table>(&rules, (k, seed), (driver, most), delay)?;
+            // What the echo ledger forgets while windows overlap proves no life under this rule.
+            let overlap = nanos(rules.config.suspect_interval()) < rules.window();
+            if k == 0 || !overlap || rules.life != LifeRule::ExactPong {
+                spares_the_living::<Echo>(&rules, (k, seed), (driver, most), delay)?;
             }
         }
-    }
-
-    fn send_ping(&mut self, id: PingId, stamp: heartbeat_proto::Timestamp) {
-        let written = match self.writer {
-            Writer::Instant => self.now,
-            Writer::Slow(takes) => self.now + takes,
-            Writer::Blocked => return,
-        };
-        let pong = Event::PongReceived {
-            id,
-            stamp: Some(stamp),
-            hold: core::time::Duration::ZERO,
-            calm: false,
-        };
-        if self.config.write_reports() {
-            self.post(written, Event::PingSent { id });
-        }
-        if written + self.rtt < self.dies {
-            self.post(written + self.rtt, pong);
-        }
-    }
-
-    fn post(&mut self, arrival: u64, event: Event) {
-        let index = self.wire.partition_point(|&(other, _)| other <= arrival);
-        self.wire.insert(index, (arrival, event));
-    }
-
-    /// How late the driver is for something that is due at `due`.
-    fn late_for(&mut self, due: u64) -> u64 {
-        let slack = nanos(self.config.slack());
-        match self.driver {
-            Driver::Punctual => 0,
-            Driver::WithinSlack => self.rng.below(slack + 1),
-            Driver::Freeze { after, lasts } => {
-                let from = self.dies.saturating_add(after);
-                if self.freeze_spent || due < from {
-                    return 0;
-                }
-                self.freeze_spent = true;
-                (from + lasts).saturating_sub(due)
-            }
-            Driver::Always(by) => by,
-            Driver::Random(most) => self.rng.below(most + 1),
-        }
-    }
-
-    /// Runs until the verdict or `until`.
-    fn run_to(&mut self, until: u64) {
-        while self.verdict.is_none() {
-            let due = self.machine.next_deadline().map_or(u64::MAX, |due| due.as_nanos() - BASE);
-            let arrival = self.wire.first().map_or(u64::MAX, |&(arrival, _)| arrival);
-            if due.min(arrival) > until {
-                break;
-            }
-            assert!(self.calls < 100_000, "busy loop at {}: {:?}", self.now, self.config);
-            if arrival <= due {
-                self.now = self.now.max(arrival);
-                let (_, event) = self.wire.remove(0);
-                self.tell(event);
-                continue;
-            }
-            let late = self.late_for(due);
-            self.now = self.now.max(due + late);
-            // What had come while the process slept is read first.
-            while self.wire.first().is_some_and(|&(arrival, _)| arrival <= self.now) {
-                let (_, event) = self.wire.remove(0);
-                if let Some(due) = self.machine.next_deadline() {
-                    self.lateness += (self.now + BASE).saturating_sub(due.as_nanos());
-                }
-                self.tell(event);
-            }
-            if let Some(due) = self.machine.next_deadline() {
-                self.lateness += (self.now + BASE).saturating_sub(due.as_nanos());
-            }
-            if self.verdict.is_none() {
-                self.tell(Event::Tick);
-            }
-        }
-    }
-
-    fn stop_answering(&mut self, dies: u64) {
-        self.dies = dies;
-        self.wire
-            .retain(|(arrival, event)| matches!(event, Event::PingSent { .. }) || *arrival < dies);
     }
 }
 
 /// What a grid point expects, checked against one run.
 fn keeps_promise<L: Ledger>(config: Config, seed: u64, driver: Driver, writer: Writer, dies: u64) {
     let window = nanos(config.response_window());
-    let mut run = Run::<L>::new(config, seed, driver, writer, window / 3);
+    let mut run = Run::<_, L>::new(config, seed, driver, writer, window / 3);
     run.dies = dies;
     beats_of_peer(&mut run, dies);
     run.stop_answering(dies);
@@ -202,7 +94,7 @@ fn keeps_promise<L: Ledger>(config: Config, seed: u64, driver: Driver, writer: W
     let promise = nanos(config.worst_case_detection()) + external + 2;
     run.run_to(dies + 50 * promise + 100 * SEC);
     let story = || format!("{driver:?}, {writer:?}, seed {seed}, dies {dies}, {config:?}");
-    let verdict = run.verdict.unwrap_or_else(|| panic!("never: {}", story()));
+    let (verdict, _) = run.verdict.unwrap_or_else(|| panic!("never: {}", story()));
     let silence = verdict - run.last_evidence;
     assert!(
         silence <= promise + run.lateness,
@@ -224,14 +116,14 @@ fn keeps_promise<L: Ledger>(config: Config, seed: u64, driver: Driver, writer: W
     }
 }
 
-impl<L: Ledger> Run<L> {
+impl<D: Detector, L: Ledger> Run<D, L> {
     fn config_is_external(&self) -> bool {
         format!("{:?}", self.config).contains("schedule: External")
     }
 }
 
 /// Where this end sends no pings, the peer's beacons are its life.
-fn beats_of_peer<L: Ledger>(run: &mut Run<L>, dies: u64) {
+fn beats_of_peer<D: Detector, L: Ledger>(run: &mut Run<D, L>, dies: u64) {
     if matches!(run.config.mode(), Mode::Responder | Mode::Passive) {
         let period = run.config.interval();
         let mut beat = nanos(period) / 2;
@@ -281,7 +173,7 @@ fn grid() -> (Vec<Config>, usize) {
 }
 
 /// Every choice that is not a number, for one set of numbers.
-fn choices(builder: heartbeat_proto::ConfigBuilder, good: &mut Vec<Config>, refused: &mut usize) {
+fn choices(builder: ConfigBuilder, good: &mut Vec<Config>, refused: &mut usize) {
     let mut take = |built: Result<Config, ConfigError>| match built {
         Ok(config) => good.push(config),
         Err(error) => {
@@ -384,7 +276,7 @@ fn a_healthy_peer_is_never_lost_nor_missed_with_a_punctual_driver() {
         let rtt = [1, window / 2, window - 1][index % 3];
         let driver = [Driver::Punctual, Driver::WithinSlack][index % 2];
         let rtt = if driver == Driver::Punctual { rtt } else { rtt.min(window / 2) };
-        let mut run = Run::<Table>::new(config, index as u64, driver, Writer::Instant, rtt);
+        let mut run = Run::<_, Table>::new(config, index as u64, driver, Writer::Instant, rtt);
         let end = 20 * nanos(config.interval());
         beats_of_peer(&mut run, end + 1);
         run.run_to(end);
@@ -402,7 +294,7 @@ fn random_traffic_before_the_death_does_not_put_off_the_verdict() {
         let interval = nanos(config.interval());
         let driver = if round % 2 == 0 { Driver::Punctual } else { Driver::Random(interval) };
         let rtt = rng.below(nanos(config.response_window()));
-        let mut run = Run::<Table>::new(config, round as u64, driver, Writer::Instant, rtt);
+        let mut run = Run::<_, Table>::new(config, round as u64, driver, Writer::Instant, rtt);
         let dies = rng.below(10 * interval) + 1;
         run.dies = dies;
         let rhythm = 1 + rng.below(3 * interval);
@@ -413,7 +305,7 @@ fn random_traffic_before_the_death_does_not_put_off_the_verdict() {
         }
         let promise = nanos(config.worst_case_detection()) + 1;
         run.run_to(dies + 100 * promise);
-        let verdict = run.verdict.expect("a verdict");
+        let (verdict, _) = run.verdict.expect("a verdict");
         let silence = verdict - run.last_evidence;
         assert!(silence <= promise + run.lateness, "round {round}: {silence}, {driver:?}");
         assert!(silence > nanos(config.floor()), "round {round}: {silence}, {driver:?}");
@@ -426,11 +318,11 @@ fn a_peer_that_was_never_heard_is_lost_in_time() {
     let (configs, _) = grid();
     for (index, &config) in configs.iter().enumerate() {
         let seed = index as u64;
-        let mut run = Run::<Table>::new(config, seed, Driver::Punctual, Writer::Instant, 0);
+        let mut run = Run::<_, Table>::new(config, seed, Driver::Punctual, Writer::Instant, 0);
         run.stop_answering(0);
         let external = u64::from(run.config_is_external()) * nanos(config.response_window());
         run.run_to(1_000_000 * MS);
-        let verdict = run.verdict.unwrap_or_else(|| panic!("never: {config:?}"));
+        let (verdict, _) = run.verdict.unwrap_or_else(|| panic!("never: {config:?}"));
         let promise = nanos(config.worst_case_detection()) + external + 700 * MS + 1;
         assert!(verdict <= promise, "at {verdict}: {config:?}");
         assert!(verdict > nanos(config.floor()), "at {verdict}: {config:?}");
