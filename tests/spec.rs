@@ -135,22 +135,22 @@ fn tested() -> Trace {
     let mut citations = Trace::new();
     for path in sources("tests") {
         let file = path.strip_prefix(root().join("tests")).expect("below tests");
-        let text = fs::read_to_string(&path).expect("a readable source");
-        let (mut cited, mut test) = (Vec::new(), false);
-        for line in text.lines().map(str::trim) {
+        let source = fs::read_to_string(&path).expect("a readable source");
+        let (mut cited, mut is_test) = (Vec::new(), false);
+        for line in source.lines().map(str::trim) {
             if let Some(comment) = line.strip_prefix("///") {
                 cited.push(comment);
             } else if line.starts_with("#[") {
-                test |= line == "#[test]";
+                is_test |= line == "#[test]";
             } else {
-                if let Some(name) = line.strip_prefix("fn ").filter(|_| test) {
+                if let Some(name) = line.strip_prefix("fn ").filter(|_| is_test) {
                     let name = name.split(['(', '<']).next().unwrap_or(name);
                     for id in ids(&cited.join("\n"), &RULES) {
                         let test = format!("{}::{name}", file.display());
                         citations.entry(id).or_default().insert(test);
                     }
                 }
-                (cited, test) = (Vec::new(), false);
+                (cited, is_test) = (Vec::new(), false);
             }
         }
     }
