@@ -150,6 +150,7 @@ pub(crate) fn step<D, L>(
     call.wake(event, *due);
     call.apply_evidence(event);
     *due = call.settle();
+    debug_assert!(*due > now); // L2
 }
 
 /// One call of the transition function.
@@ -303,6 +304,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// At most one transition a call is told: of two, from where it began to where it ended.
     pub(crate) fn change(&mut self, to: Liveness, reason: Reason) {
+        let ended = matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed);
+        debug_assert!(!ended || self.state.may_reopen(self.config)); // S7
         let from = match self.out.transition() {
             Some(first) => first.from,
             None => self.state.liveness(),
