@@ -337,7 +337,7 @@ impl<D> Config<D> {
         self.probes() && self.ids && matches!(self.schedule, PingSchedule::Own)
     }
 
-    /// Whether this end sends pings and may demand answers.
+    /// Whether this end sends pings and may demand answers (rule P1).
     #[inline]
     pub(crate) const fn probes(&self) -> bool {
         matches!(self.mode, Mode::Symmetric | Mode::Initiator)
@@ -355,7 +355,7 @@ impl<D> Config<D> {
         !matches!(self.mode, Mode::Beacon)
     }
 
-    /// Whether this end answers pings.
+    /// Whether this end answers pings (rule P1).
     #[inline]
     pub(crate) const fn answers(&self) -> bool {
         !matches!(self.mode, Mode::Beacon | Mode::Passive)

@@ -191,7 +191,7 @@ impl Deadlines {
         }
     }
 
-    /// The wake-up.
+    /// The wake-up (rule T5).
     #[inline(always)]
     pub(crate) fn first(&self) -> u64 {
         self.judgement().min(self.probe).min(self.keepalive)
@@ -219,7 +219,7 @@ pub(crate) fn trust<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerStat
 }
 
 /// When the detector's trust ends, and the limit of silence: that, between floor and ceiling
-/// (rule J2).
+/// (rules J2, CF7).
 #[inline(always)]
 pub(crate) fn limits<D, L>(config: &Config<D>, state: &PeerState<D, L>) -> (u64, u64)
 where
@@ -286,7 +286,8 @@ fn window<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -
     }
 }
 
-/// The next ping, beacon or request (section 4), given the limit of silence.
+/// The next ping, beacon or request (section 4), given the limit of silence; never sooner than the
+/// gap after the last one (rule P4).
 #[inline(always)]
 fn probe<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>, limit: u64) -> u64 {
     if !config.sends_on_plan() {

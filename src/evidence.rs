@@ -436,7 +436,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         }
     }
 
-    /// Tells the detector.
+    /// Tells the detector (rule J13).
     #[inline]
     pub(crate) fn learn(
         &mut self,

@@ -122,7 +122,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     /// made due. `now` is when it happened, as the caller knows it.
     ///
     /// Events may come in any order. A `now` below an earlier one is taken as that one, counted,
-    /// and told as [`Findings::CLOCK_REGRESSION`].
+    /// and told as [`Findings::CLOCK_REGRESSION`] (rule T1).
     ///
     /// Never panics, never blocks, never allocates, and takes constant time.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Actions {
@@ -210,7 +210,8 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
 
     /// Whether the peer has answered a ping that left at `since` or later: proof that it was there
     /// then. Frames that lay in a buffer prove nothing. (Where no pings are sent: whether life was
-    /// heard since.) Before reusing a pooled connection, send [`Event::PingDue`] and wait for this.
+    /// heard since.) Before reusing a pooled connection, send [`Event::PingDue`] and wait for this
+    /// (rule RP3).
     pub const fn is_verified_since(&self, since: Timestamp) -> bool {
         match self.proof {
             Some(at) => at >= since.as_nanos() && self.liveness().is_live(),
@@ -250,6 +251,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         }
     }
 
+    /// Counts and explains, after all rules have run: nothing here is read by one (rule RP2).
     #[inline]
     fn after_step(&mut self, before: Before, late_by: u64, actions: &Actions) {
         if before.due <= self.now {

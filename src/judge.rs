@@ -43,6 +43,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.state.set_reprobe(Reprobe::Running);
                 self.out.report(Findings::REPROBE);
             } else {
+                debug_assert!(self.now > self.state.ev + self.config.floor); // S1
                 return self.lose(self.reason_of_silence());
             }
         }

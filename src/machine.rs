@@ -1,4 +1,5 @@
-//! The transition function. One [`step`] takes what happened and when, and does, in this order:
+//! The transition function. One [`step`] takes what happened and when, uses nothing else (rule T2),
+//! and does, in this order (rule T8):
 //!
 //! 1. `wake`: was the machine frozen, or the caller late? (below)
 //! 2. `apply_evidence`: what the event says about the peer (`evidence.rs`);
@@ -149,6 +150,7 @@ pub(crate) fn step<D, L>(
     call.wake(event, *due);
     call.apply_evidence(event);
     *due = call.settle();
+    debug_assert!(*due > now); // L2
 }
 
 /// One call of the transition function.
@@ -251,9 +253,9 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
                     self.shift(lateness.min(nanos(most)), self.now - lateness); // J7
                 }
                 LatePolicy::Reprobe => self.state.forgive_writer(lateness, self.now), // J6
-                LatePolicy::Strict => {}
+                LatePolicy::Strict => {}                                              // J8
             }
-            self.learn(Sign::Pause, None, None, None);
+            self.learn(Sign::Pause, None, None, None); // J13: before the evidence.
         }
         self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
         if self.overdue && self.config.late_policy == LatePolicy::Strict {
@@ -303,6 +305,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
 
     /// At most one transition a call is told: of two, from where it began to where it ended.
     pub(crate) fn change(&mut self, to: Liveness, reason: Reason) {
+        let ended = matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed);
+        debug_assert!(!ended || self.state.may_reopen(self.config)); // S7
         let from = match self.out.transition() {
             Some(first) => first.from,
             None => self.state.liveness(),

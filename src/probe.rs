@@ -92,6 +92,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     #[inline(always)]
     fn send_ping(&mut self) {
+        let gap = deadlines::gap(self.config, self.state);
+        debug_assert!(self.state.seq == 0 || self.now >= self.state.last_ping + gap); // R1
         let (now, seq) = (self.now, self.next_seq());
         self.state.ledger.emitted(seq, now);
         self.state.last_ping = now;
