@@ -327,11 +327,17 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if min_gap > self.config.interval_limit() {
             self.out.report(Findings::LIMIT_EXCEEDED);
         }
+        let before = deadlines::interval(self.config, self.state);
         self.state.set_peer_gap(min_gap);
-        if self.state.liveness().is_live() && !self.state.draining() {
+        let live = self.state.liveness().is_live() && !self.state.draining();
+        if live {
             self.replan();
         }
         self.frame_received();
+        let shorter = deadlines::interval(self.config, self.state) < before;
+        if live && shorter && !self.out.heard {
+            self.grant_reprobe_if_near(); // No instant death by a shorter limit of silence.
+        }
     }
 
     // ----- Writes -----

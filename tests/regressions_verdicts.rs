@@ -6,8 +6,8 @@ mod common;
 use common::{MS, RESUME, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::{
-    Action, Config, ConfigBuilder, Event, Findings, FirstPing, LatePolicy, Liveness, MAX_SPAN,
-    Mode, PingId, PingSchedule, Probing, Reason, Verdict,
+    Action, Config, ConfigBuilder, Event, Findings, FirstPing, LatePolicy, LifeRule, Liveness,
+    MAX_SPAN, Mode, PingId, PingSchedule, Probing, Reason, Verdict,
 };
 
 /// No chance and no keepalive, so that nothing but the rule at hand is seen.
@@ -337,4 +337,23 @@ fn the_silence_told_leaves_out_the_time_that_was_forgiven() {
     let _ = solo.tell_at(100 * SEC, Event::Tick);
     assert_eq!(solo.machine.liveness(), Liveness::Lost);
     assert_eq!(solo.machine.report().expect("a verdict").silence, secs(95));
+}
+
+/// A6, S4: where only pongs are life, a peer that lowered the gap it had asked for was lost in that
+/// very call: the limit of silence shrank with the interval, and no ping had left for long.
+#[test]
+fn a_peer_that_lowers_its_limit_is_asked_before_any_verdict() {
+    for late in [LatePolicy::Reprobe, LatePolicy::Strict] {
+        let builder = plain(5, 20).ceiling(secs(100)).life_rule(LifeRule::ExactPong);
+        let mut solo = Solo::new(builder.late_policy(late).build().expect("valid"));
+        let id = solo.next_ping();
+        let _ = solo.tell(Event::pong(id));
+        let heard = solo.now;
+        let _ = solo.tell(Event::LimitReceived { min_gap: secs(90) });
+        solo.run_to(heard + 60 * SEC);
+        let actions = solo.tell(Event::LimitReceived { min_gap: ms(1) });
+        solo.assert_live();
+        assert!(ping_in(&actions).is_some(), "{actions:?}");
+        assert_eq!(solo.lost_by(200 * SEC), Some(heard + 65 * SEC + 1));
+    }
 }
