@@ -210,3 +210,18 @@ fn every_invariant_is_carried_by_rules() {
         assert_eq!(names(unknown), [""; 0], "{} is carried by what is not", id.name(&INVARIANTS));
     }
 }
+
+#[test]
+fn every_invariant_has_a_property_of_its_name() {
+    let tests: String = sources("tests")
+        .iter()
+        .map(|path| fs::read_to_string(path).expect("a readable source"))
+        .collect();
+    let property = |id: Id, name: &str| {
+        let name = name.replace([' ', '-'], "_");
+        format!("fn {}_{name}", id.name(&INVARIANTS).to_lowercase())
+    };
+    let all = invariants().into_iter().map(|(id, (name, _))| property(id, &name));
+    let missing: Vec<_> = all.filter(|name| !tests.contains(name.as_str())).collect();
+    assert_eq!(missing, [""; 0], "invariants without a property");
+}
