@@ -16,6 +16,8 @@ use crate::common::at;
 pub(crate) struct Script<'a> {
     /// When the answer to a ping that leaves at this time arrives, if ever.
     pub(crate) answer: &'a dyn Fn(u64) -> Option<u64>,
+    /// Each answer arrives a second time, so much later.
+    pub(crate) again: Option<u64>,
     /// When other whole frames arrive.
     pub(crate) frames: Vec<u64>,
     /// When the observing process stands still: from, to. What arrives meanwhile waits in its
@@ -32,6 +34,7 @@ impl Default for Script<'_> {
     fn default() -> Self {
         Self {
             answer: &|_| None,
+            again: None,
             frames: Vec::new(),
             pauses: Vec::new(),
             timers_first: false,
@@ -101,6 +104,9 @@ pub(crate) fn play(script: &Script, design: &mut impl Design) -> Played {
             if let Some(arrival) = (script.answer)(now) {
                 let order = script.frames.len() + played.pings.len();
                 inbox.insert((arrival, order), Input::Pong(ping));
+                if let Some(later) = script.again {
+                    inbox.insert((arrival + later, order), Input::Pong(ping));
+                }
             }
         }
         if design.is_dead() {

@@ -30,7 +30,8 @@
 //! What an incident demands and the crate does not have yet; the tests show the rest.
 //!
 //! * INC-2022-074: a region that falls silent while the observer runs on time convicts all its
-//!   peers; that needs the guard over the fleet (correlated silence). One machine sees only its own stall.
+//!   peers; that needs the guard over the fleet (correlated silence). One machine sees only
+//!   its own stall.
 //! * INC-2023-242: there are no tracing spans yet; the adapters tell every step as a `Notice`.
 //! * INC-2023-004: the machine does not answer HTTP or gRPC health probes yet (Y31). What holds is
 //!   that a protocol it does not know is told as such, and is no verdict on the peer.
