@@ -39,20 +39,30 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             _ => Self::NORMAL_SEQ,
         };
         let stamp = |at: u64| at.wrapping_sub(back);
-        let number = |seq: u32| newest.checked_sub(self.seq.checked_sub(seq)?);
-        let mut normal = *self;
+        let mut normal = self.renumbered(newest);
         normal.ev = stamp(self.ev);
         normal.plan = stamp(self.plan);
         normal.last_ping = stamp(self.last_ping);
         normal.waiting_since = stamp(self.waiting_since);
         normal.tx_at = stamp(self.tx_at);
         normal.tat = stamp(self.tat);
-        normal.seq = newest;
-        normal.ledger = self.ledger.renamed(number, stamp);
+        normal.ledger = normal.ledger.renamed(Some, stamp);
         normal.detector = config.detector.normalized(&self.detector, back);
         normal.drop_what_is_off(config);
         normal.drop_what_is_over(config);
         normal
+    }
+
+    /// The same state, had its newest ping that number: how a connection is after more pings than
+    /// anybody can wait for. Older pings keep their distance; those that fall below 1 are forgotten.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn renumbered(&self, newest: u32) -> Self {
+        let number = |seq: u32| newest.checked_sub(self.seq.checked_sub(seq)?);
+        let mut renumbered = *self;
+        renumbered.seq = newest;
+        renumbered.ledger = self.ledger.renamed(number, |at| at);
+        renumbered
     }
 
     /// Fields that rest under this configuration.
