@@ -123,7 +123,7 @@ impl Default for Config {
     /// Pings every 25 s (below the 30 s at which UDP NATs and the 60 s at which most proxies
     /// forget a connection), dead after 55 s with three pings unanswered.
     fn default() -> Self {
-        preset(25_000, 55_000, 10)
+        const { preset(25_000, 55_000, 10) }
     }
 }
 
@@ -135,34 +135,34 @@ impl Config {
 
     /// Messaging on good networks: every 15 s, dead after 45 s (three unanswered pings).
     pub const fn messaging_15_45() -> Self {
-        preset(15_000, 45_000, 10)
+        const { preset(15_000, 45_000, 10) }
     }
 
     /// Messaging: every 30 s, dead after 90 s (three unanswered pings).
     pub const fn messaging_30_90() -> Self {
-        preset(30_000, 90_000, 10)
+        const { preset(30_000, 90_000, 10) }
     }
 
     /// Messaging on mobile networks, kind to batteries: every 60 s, dead after 120 s.
     pub const fn messaging_60_120() -> Self {
-        preset(60_000, 120_000, 10)
+        const { preset(60_000, 120_000, 10) }
     }
 
     /// A local network: every second, dead after 4 s.
     pub const fn lan() -> Self {
-        preset(1_000, 4_000, 10)
+        const { preset(1_000, 4_000, 10) }
     }
 
     /// A wide-area network: every 5 s, dead after 20 s.
     pub const fn wan() -> Self {
-        preset(5_000, 20_000, 10)
+        const { preset(5_000, 20_000, 10) }
     }
 
     /// A service mesh: a probe every 300 ms, each with 1200 ms to be answered, three in a row
     /// (dead after 3.9 s). Several probes overlap. Without jitter, since four of them must fit one
     /// response window; the seeded phase spreads connections.
     pub const fn service_mesh() -> Self {
-        preset(300, 3_900, 0)
+        const { preset(300, 3_900, 0) }
     }
 
     /// Behind a proxy, load balancer or NAT that drops connections after `idle_limit` without

@@ -122,7 +122,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         }
         if self.state.liveness() == Liveness::Recovering {
             self.state.set_good_in_a_row(0); // LC7: the count starts again.
-        } else {
+        } else if !self.late {
+            // J10. After a pause of our own the pong may lie behind what was read first.
             let before = self.state.unanswered_in_a_row();
             let now = if before == TOLD { TOLD } else { (before + 1).min(TOLD - 1) };
             self.state.set_unanswered_in_a_row(now);

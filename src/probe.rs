@@ -61,7 +61,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let interval = deadlines::interval(self.config, self.state);
         let mut plan = self.state.plan.saturating_add(next_interval);
         if plan < earliest {
-            plan += (earliest - plan).div_ceil(interval) * interval;
+            // No interval is zero (CF2), but the compiler must see it: this is the only division.
+            plan += (earliest - plan).div_ceil(interval.max(1)) * interval;
         }
         self.state.plan = plan.min(now + interval);
     }

@@ -357,3 +357,21 @@ fn a_peer_that_lowers_its_limit_is_asked_before_any_verdict() {
         assert_eq!(solo.lost_by(200 * SEC), Some(heard + 65 * SEC + 1));
     }
 }
+
+/// J10, S3: a frame and the pong behind it lay in the buffer of a process that woke up late; the
+/// frame ended the window of the ping, which convicted a peer that had answered in time.
+#[test]
+fn a_window_that_a_late_call_ends_does_not_convict_a_peer_that_talks() {
+    let builder = plain(10, 40).ping_unanswered(1, Verdict::Convict);
+    let mut solo = Solo::alive(builder.build().expect("valid"));
+    let id = solo.next_ping();
+    let due = solo.due().expect("the end of the window");
+    let _ = solo.tell_at(due + SEC, Event::FrameReceived);
+    let _ = solo.tell(Event::pong(id));
+    solo.assert_live();
+    // A window that a punctual call ends still does.
+    let _ = solo.next_ping();
+    let _ = solo.tell_at(solo.now + SEC, Event::FrameReceived);
+    let lost = solo.lost_by(solo.now + 20 * SEC).expect("a verdict");
+    assert_eq!(solo.verdict(), Some((lost, Reason::PingUnanswered)));
+}

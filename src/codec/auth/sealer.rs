@@ -60,8 +60,8 @@ impl Sealer {
             return Err(EncodeError::TooLong { found: needed }.into());
         }
         let no_space = EncodeError::NoSpace { found: out.len(), needed };
-        let sealed = out.get_mut(..needed).ok_or(no_space)?;
-        let (signed, tag) = sealed.split_last_chunk_mut::<TAG_LEN>().ok_or(no_space)?;
+        let (signed, rest) = out.split_at_mut_checked(needed - TAG_LEN).ok_or(no_space)?;
+        let tag = rest.first_chunk_mut::<TAG_LEN>().ok_or(no_space)?;
         // The tag covers the final length.
         if let Some([_, _, length @ ..]) = signed.first_chunk_mut::<HEADER_LEN>() {
             *length = ((needed - HEADER_LEN) as u16).to_be_bytes();
