@@ -39,7 +39,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
             _ => Self::NORMAL_SEQ,
         };
         let stamp = |at: u64| at.wrapping_sub(back);
-        let number = |seq: u32| newest.checked_sub(self.seq.checked_sub(seq)?);
+        // A ledger knows the last few alone.
+        let number = |seq: u32| newest.wrapping_sub(self.seq.wrapping_sub(seq));
         let mut normal = *self;
         normal.ev = stamp(self.ev);
         normal.plan = stamp(self.plan);
@@ -119,7 +120,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.tat = now;
         self.last_ping = self.last_ping.max(oldest);
         self.waiting_since = self.waiting_since.max(oldest);
-        self.ledger = self.ledger.renamed(Some, |at| at.max(oldest));
+        self.ledger = self.ledger.renamed(|seq| seq, |at| at.max(oldest));
         self.rtt = Rtt::default();
         self.detector = D::State::default();
         self.keep_outcomes(0);

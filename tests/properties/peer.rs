@@ -5,7 +5,7 @@ use heartbeat_proto::{
     Action, Config, Event, HeartbeatMachine, Ledger, Liveness, PingId, Reason, Timestamp,
 };
 
-use crate::common::{BASE, Rng, SEC, at, nanos};
+use crate::common::{BASE, Rng, at, nanos};
 
 /// How the driver of a run behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
