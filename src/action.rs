@@ -134,11 +134,10 @@ impl Actions {
         self.transition = transition;
     }
 
+    /// Tells these findings, of which there is at least one.
     pub(crate) const fn report(&mut self, findings: Findings) {
-        if !findings.is_empty() {
-            self.slots |= REPORT;
-            self.findings = self.findings.with(findings);
-        }
+        self.slots |= REPORT;
+        self.findings = self.findings.with(findings);
     }
 
     pub(crate) const fn sends_pong(&self) -> bool {
@@ -181,7 +180,7 @@ impl Iterator for Actions {
             BEACON => Action::SendBeacon { id: self.probe, stamp: self.stamp },
             REQUEST => Action::RequestProbe,
             GOODBYE => Action::SendGoodbye,
-            NOTIFY => Action::Notify(self.transition?),
+            NOTIFY => return self.transition.map(Action::Notify),
             REPORT => Action::Report(self.findings),
             _ => return None,
         })

@@ -105,17 +105,20 @@ where
     L: Ledger,
 {
     let deadlines = Deadlines::of_mostly_steady(config, state);
-    let first = deadlines.first();
-    let reason = [
-        (deadlines.verdict, DeadlineReason::Verdict),
+    let mut first = (deadlines.verdict, DeadlineReason::Verdict);
+    let others = [
         (deadlines.suspicion, DeadlineReason::Suspicion),
         (deadlines.window, DeadlineReason::ResponseWindow),
         (deadlines.probe, DeadlineReason::Probe),
         (deadlines.keepalive, DeadlineReason::Keepalive),
         (deadlines.write_stall, DeadlineReason::WriteStall),
     ];
-    let (at, reason) = reason.into_iter().find(|&(at, _)| at == first)?;
-    if at == NEVER { None } else { Some((at, reason)) }
+    for other in others {
+        if other.0 < first.0 {
+            first = other;
+        }
+    }
+    (first.0 != NEVER).then_some(first)
 }
 
 /// Every deadline of a peer; [`NEVER`] where it does not apply.

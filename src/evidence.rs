@@ -31,7 +31,6 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     #[inline(never)]
     fn apply_other(&mut self, event: Event) {
         match event {
-            Event::Tick | Event::PongReceived { .. } => {} // Above.
             Event::AnonymousPongReceived => self.anonymous_pong_received(),
             Event::PingReceived { id, stamp } => self.ping_received(id, stamp),
             Event::BeaconReceived { stamp, period } => {
@@ -61,9 +60,6 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                     self.state.set_probe_wanted(true); // P7
                 }
             }
-            Event::Start | Event::Drain | Event::Close | Event::GoodbyeReceived => {
-                self.change_life(event);
-            }
             Event::Suspend => {
                 let lost = self.state.liveness() == Liveness::Lost;
                 if !lost && !self.has_ended() && self.state.waiting() != Waiting::Resume {
@@ -71,6 +67,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 }
             }
             Event::Resume { slept } => self.resume(nanos(slept)),
+            _ => self.change_life(event),
         }
     }
 
@@ -424,8 +421,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.state.plan = self.state.plan.min(self.state.last_ping + interval);
                 self.count_good(sign);
             }
-            Liveness::Recovering => self.count_good(sign),
-            _ => {}
+            _ => self.count_good(sign), // Recovering.
         }
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::time::nanos;
 
 /// Counts spans in buckets of powers of two, each halved: percentiles are exact to within 50 %
-/// upwards, from 1 microsecond to 78 hours. 304 bytes, no allocation; counts saturate.
+/// upwards, from 1 microsecond to 38 hours. 304 bytes, no allocation; counts saturate.
 ///
 /// ```
 /// use core::time::Duration;
@@ -33,7 +33,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// 2^38 microseconds, two buckets for each power.
+    /// 2^37 microseconds, two buckets for each power.
     const BUCKETS: usize = 74;
 
     /// Counts one span.
@@ -45,9 +45,8 @@ impl Histogram {
     #[inline]
     pub(crate) fn record_nanos(&mut self, span: u64) {
         self.max = self.max.max(span);
-        if let Some(bucket) = self.buckets.get_mut(Self::bucket(span)) {
-            *bucket = bucket.saturating_add(1);
-        }
+        let bucket = &mut self.buckets[Self::bucket(span)];
+        *bucket = bucket.saturating_add(1);
     }
 
     /// How many spans were counted.
@@ -87,8 +86,11 @@ impl Histogram {
         if index < Self::BUCKETS { index } else { Self::BUCKETS - 1 }
     }
 
-    /// The last nanosecond of a bucket.
+    /// The last nanosecond of a bucket. The last one is open.
     const fn end(index: usize) -> u64 {
+        if index == Self::BUCKETS - 1 {
+            return u64::MAX;
+        }
         let power = index as u32 / 2;
         let halves = if index % 2 == 0 { 3 } else { 4 };
         // The bucket of 0 and 1 microsecond has no halves.

@@ -26,7 +26,7 @@ pub trait Ledger: Copy + Debug + Default + Eq + Hash + sealed::Sealed {
     /// The same memory under other numbers and on another clock; see `PeerState::normalized`.
     #[doc(hidden)]
     #[must_use]
-    fn renamed(&self, number: impl Fn(u32) -> Option<u32>, stamp: impl Fn(u64) -> u64) -> Self;
+    fn renamed(&self, number: impl Fn(u32) -> u32, stamp: impl Fn(u64) -> u64) -> Self;
 }
 
 /// A pong, and what the state knows about its ping without a ledger.
@@ -89,10 +89,8 @@ impl Ledger for Table {
     }
 
     fn written(&mut self, seq: u32, at: u64) {
-        let slot = self.slot(seq);
-        if slot.seq == seq {
-            slot.at = at;
-        }
+        debug_assert!(self.slot(seq).seq == seq); // Only ever the newest.
+        self.slot(seq).at = at;
     }
 
     #[inline]
@@ -114,14 +112,13 @@ impl Ledger for Table {
         }
     }
 
-    fn renamed(&self, number: impl Fn(u32) -> Option<u32>, stamp: impl Fn(u64) -> u64) -> Self {
+    fn renamed(&self, number: impl Fn(u32) -> u32, stamp: impl Fn(u64) -> u64) -> Self {
         let mut renamed = Self::default();
         for slot in self.slots.iter().filter(|slot| slot.seq != 0) {
-            if let Some(seq) = number(slot.seq) {
-                // Nobody asks when a ping was sent that was answered already.
-                let at = if slot.open { stamp(slot.at) } else { 0 };
-                *renamed.slot(seq) = Slot { seq, open: slot.open, at };
-            }
+            // Nobody asks when a ping was sent that was answered already.
+            let at = if slot.open { stamp(slot.at) } else { 0 };
+            let seq = number(slot.seq);
+            *renamed.slot(seq) = Slot { seq, open: slot.open, at };
         }
         renamed
     }
@@ -165,7 +162,7 @@ impl Ledger for Echo {
     #[inline]
     fn shift(&mut self, _: u64, _: u64) {}
 
-    fn renamed(&self, _: impl Fn(u32) -> Option<u32>, _: impl Fn(u64) -> u64) -> Self {
+    fn renamed(&self, _: impl Fn(u32) -> u32, _: impl Fn(u64) -> u64) -> Self {
         Self
     }
 }

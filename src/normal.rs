@@ -46,7 +46,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         normal.waiting_since = stamp(self.waiting_since);
         normal.tx_at = stamp(self.tx_at);
         normal.tat = stamp(self.tat);
-        normal.ledger = normal.ledger.renamed(Some, stamp);
+        normal.ledger = normal.ledger.renamed(|seq| seq, stamp);
         normal.detector = config.detector.normalized(&self.detector, back);
         normal.drop_what_is_off(config);
         normal.drop_what_is_over(config);
@@ -54,11 +54,11 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     }
 
     /// The same state, had its newest ping that number: how a connection is after more pings than
-    /// anybody can wait for. Older pings keep their distance; those that fall below 1 are forgotten.
+    /// anybody can wait for. Older pings, of which a ledger knows the last few, keep their distance.
     #[doc(hidden)]
     #[must_use]
     pub fn renumbered(&self, newest: u32) -> Self {
-        let number = |seq: u32| newest.checked_sub(self.seq.checked_sub(seq)?);
+        let number = |seq: u32| newest.wrapping_sub(self.seq.wrapping_sub(seq));
         let mut renumbered = *self;
         renumbered.seq = newest;
         renumbered.ledger = self.ledger.renamed(number, |at| at);
@@ -129,7 +129,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.tat = now;
         self.last_ping = self.last_ping.max(oldest);
         self.waiting_since = self.waiting_since.max(oldest);
-        self.ledger = self.ledger.renamed(Some, |at| at.max(oldest));
+        self.ledger = self.ledger.renamed(|seq| seq, |at| at.max(oldest));
         self.rtt = Rtt::default();
         self.detector = D::State::default();
         self.keep_outcomes(0);

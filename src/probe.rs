@@ -128,12 +128,13 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     /// Asks the caller to probe (rule P10).
     #[cold]
     fn request_probe(&mut self) {
-        if self.state.waiting() == Waiting::Nothing || self.state.reprobe() == Reprobe::Wanted {
-            self.state.wait(Waiting::Caller, self.now);
-            self.out.request_probe();
-            if self.state.reprobe() == Reprobe::Wanted {
-                self.state.set_reprobe(Reprobe::Running);
-            }
+        let granted = self.state.reprobe() == Reprobe::Wanted;
+        // One at a time: until then there is no deadline for it.
+        debug_assert!(granted || self.state.waiting() == Waiting::Nothing);
+        self.state.wait(Waiting::Caller, self.now);
+        self.out.request_probe();
+        if granted {
+            self.state.set_reprobe(Reprobe::Running);
         }
     }
 

@@ -350,37 +350,40 @@ struct Field {
 }
 
 impl Field {
-    const fn after(before: Self, width: u32) -> Self {
-        Self { shift: before.shift + before.width, width }
-    }
-
     const fn mask(self) -> u64 {
         ((1 << self.width) - 1) << self.shift
     }
 }
 
+/// Fields one after the other.
+macro_rules! field {
+    ($name:ident = $before:ident, $width:literal) => {
+        const $name: Field = Field { shift: $before.shift + $before.width, width: $width };
+    };
+}
+
 const PHASE: Field = Field { shift: 0, width: 3 };
-const WAITING: Field = Field::after(PHASE, 3);
+field!(WAITING = PHASE, 3);
 const ODD_WAIT: u64 = WAITING.mask() & !((Waiting::Pong as u64) << WAITING.shift);
-const REPROBE: Field = Field::after(WAITING, 2);
-const PING_UNWRITTEN: Field = Field::after(REPROBE, 1);
-const TX_OWING: Field = Field::after(PING_UNWRITTEN, 1);
-const PROBE_WANTED: Field = Field::after(TX_OWING, 1);
-const HEARD_TRAFFIC: Field = Field::after(PROBE_WANTED, 1);
-const DRAINING: Field = Field::after(HEARD_TRAFFIC, 1);
-const CALM_OBEYED: Field = Field::after(DRAINING, 1);
-const EXHAUSTED: Field = Field::after(CALM_OBEYED, 1);
-const STRUCK: Field = Field::after(EXHAUSTED, 1);
-const WRITTEN_LATE: Field = Field::after(STRUCK, 1);
-const MISTAKEN: Field = Field::after(WRITTEN_LATE, 1);
-const AMBIGUITY: Field = Field::after(MISTAKEN, 2);
-const LOSSES: Field = Field::after(AMBIGUITY, 12);
-const PEER_GAP: Field = Field::after(LOSSES, 12);
-const MISSES: Field = Field::after(PEER_GAP, 4);
-const UNANSWERED: Field = Field::after(MISSES, 4);
-const CALM: Field = Field::after(UNANSWERED, 4);
-const STRIKES: Field = Field::after(CALM, 4);
-const IN_A_ROW: Field = Field::after(STRIKES, 4);
+field!(REPROBE = WAITING, 2);
+field!(PING_UNWRITTEN = REPROBE, 1);
+field!(TX_OWING = PING_UNWRITTEN, 1);
+field!(PROBE_WANTED = TX_OWING, 1);
+field!(HEARD_TRAFFIC = PROBE_WANTED, 1);
+field!(DRAINING = HEARD_TRAFFIC, 1);
+field!(CALM_OBEYED = DRAINING, 1);
+field!(EXHAUSTED = CALM_OBEYED, 1);
+field!(STRUCK = EXHAUSTED, 1);
+field!(WRITTEN_LATE = STRUCK, 1);
+field!(MISTAKEN = WRITTEN_LATE, 1);
+field!(AMBIGUITY = MISTAKEN, 2);
+field!(LOSSES = AMBIGUITY, 12);
+field!(PEER_GAP = LOSSES, 12);
+field!(MISSES = PEER_GAP, 4);
+field!(UNANSWERED = MISSES, 4);
+field!(CALM = UNANSWERED, 4);
+field!(STRIKES = CALM, 4);
+field!(IN_A_ROW = STRIKES, 4);
 const _: () = assert!(IN_A_ROW.shift + IN_A_ROW.width == u64::BITS);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -21,17 +21,17 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
-        Some(u16::from_be_bytes(self.array()?))
+        self.array().map(u16::from_be_bytes)
     }
 
     #[inline]
     pub(super) fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_be_bytes(self.array()?))
+        self.array().map(u32::from_be_bytes)
     }
 
     #[inline]
     pub(super) fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_be_bytes(self.array()?))
+        self.array().map(u64::from_be_bytes)
     }
 }
 
