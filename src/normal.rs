@@ -54,7 +54,7 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     }
 
     /// The same state, had its newest ping that number: how a connection is after more pings than
-    /// anybody can wait for. Older pings keep their distance; those that fall below 1 are forgotten.
+    /// anybody can wait for. Older pings keep their distance; what falls below 1 is forgotten.
     #[doc(hidden)]
     #[must_use]
     pub fn renumbered(&self, newest: u32) -> Self {
