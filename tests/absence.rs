@@ -11,9 +11,6 @@ use heartbeat_proto::{
     PeerState, PingId, PingSchedule, Probing, Table, Timestamp, Verdict,
 };
 
-/// Pings of a flood: ten million, but a million (in four runs) without optimisation.
-const MANY: u64 = if cfg!(debug_assertions) { 250_000 } else { 10_000_000 };
-
 /// A flood of pings while the writer takes nothing: through decoder, machine and outbox the memory
 /// in use stays what it was after the first thousand. (CVE-2019-9512 is the opposite.)
 #[cfg(all(feature = "std", feature = "codec"))]
@@ -21,7 +18,10 @@ mod flood {
     use heartbeat_proto::adapter::StreamDriver;
     use heartbeat_proto::codec::Frame;
 
-    use super::{Config, MANY, MS, PingId, at, secs};
+    use super::{Config, MS, PingId, at, secs};
+
+    /// Ten million in each run, but a million in all without optimisation.
+    const MANY: u64 = if cfg!(debug_assertions) { 250_000 } else { 10_000_000 };
 
     /// Of the pings of one reading.
     const BATCH: u64 = 1_000;
@@ -38,7 +38,8 @@ mod flood {
     }
 
     /// Reads the flood, in pieces that do not end where frames do; the writer takes `takes` bytes
-    /// of each batch's answer and is then blocked. Returns what was allocated after the first batch.
+    /// of each batch's answer and is then blocked. Returns what was allocated after the first
+    /// batch.
     fn grown(config: Config, takes: usize) -> allocation_counter::AllocationInfo {
         let mut stream: StreamDriver = StreamDriver::new(config, at(0));
         let wire = pings();

@@ -1,6 +1,6 @@
 //! Defects of existing heartbeat code, as regression tests. Each is shown twice: a small model of
-//! the defect fails, and under the same script the machine holds. (The models are written anew from the
-//! facts: the code, its issues, and measured behaviour.)
+//! the defect fails, and under the same script the machine holds. (The models are written anew from
+//! the facts: the code, its issues, and measured behaviour.)
 //!
 //! | no. | test (`defect_` + ...) | what the faulty design does, and where | what prevents it (SPEC.md) |
 //! |---|---|---|---|
@@ -24,9 +24,9 @@
 //!   the fixed detector and an adaptive one on the public trait: finite, not negative, growing, and
 //!   the same after any number of beats. (It is infinite in one case by definition: a
 //!   detector whose deadline is not after the last evidence.)
-//! * Defect 11: the round-trip estimate takes the samples of pongs that an outage held up (E6), so
-//!   that an `rtt_adaptive` deadline rests at its ceiling until about 25 answers later. The promise
-//!   CF5 holds all the while.
+//! * Defect 11: the round-trip estimate takes the samples of pongs that an outage, or a pause of
+//!   our own, held up (E6), so that an `rtt_adaptive` deadline rests at its ceiling until about 25
+//!   answers later. The promise CF5 holds all the while.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 #[path = "../common/mod.rs"]
