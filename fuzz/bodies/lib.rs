@@ -1,0 +1,39 @@
+//! The bodies of the fuzz targets: what each does with its bytes, and what must hold then. They
+//! live here once; the targets call them under libFuzzer, and `tests/fuzz_corpus.rs` replays the
+//! kept inputs through them in every `cargo test`.
+//!
+//! Assertions name the invariant (`docs/SPEC.md`, section 10) that they check.
+#![allow(missing_docs, unreachable_pub, unnameable_types, reason = "programs, not a library")]
+#![allow(clippy::std_instead_of_alloc, clippy::missing_panics_doc, reason = "checks panic")]
+
+pub mod auth;
+pub mod config;
+pub mod datagram;
+mod input;
+pub mod machine;
+pub mod pair;
+mod rules;
+mod silence;
+pub mod stream;
+mod watch;
+
+/// Whether every call is printed: the script of a finding.
+pub static TRACE: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);
+
+/// `TRACE=1 fuzz/run machine path/to/the/finding` prints its script.
+pub fn trace_if_asked() {
+    TRACE.store(std::env::var_os("TRACE").is_some(), core::sync::atomic::Ordering::Relaxed);
+}
+
+/// A body takes whatever bytes there are.
+pub type Body = fn(&[u8]);
+
+/// Every target by its name, which is that of its corpus as well.
+pub const TARGETS: [(&str, Body); 6] = [
+    ("machine", machine::run),
+    ("pair", pair::run),
+    ("stream", stream::run),
+    ("datagram", datagram::run),
+    ("auth", auth::run),
+    ("config", config::run),
+];
