@@ -2,6 +2,7 @@
 //!
 //! `work PAST CALL`: the call comes after that past. Without arguments, all of them.
 
+#[allow(dead_code, reason = "every bench uses another part of this")]
 mod cycles;
 
 use core::hint::black_box;

@@ -1,5 +1,6 @@
 //! What people ask for and no rule does: getters, texts, conversions, and refusals of a rare kind.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+#![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
 
 mod common;
 
@@ -70,11 +71,11 @@ fn what_is_told_can_be_read() {
     assert_eq!((report.reason, report.fault()), (Reason::WriteStalled, Fault::Path));
     assert!(report.to_string().contains(", a ping unwritten for 5.000s, "), "{report}");
     assert_eq!(solo.machine.rtt_histogram().count(), 0);
-    let lost = solo.log.iter().find_map(|(_, action)| match action {
+    let first = solo.log.iter().find_map(|(_, action)| match action {
         Action::Notify(change) => Some(change.to_string()),
         _ => None,
     });
-    assert_eq!(lost.as_deref(), Some("starting -> alive (heard)"));
+    assert_eq!(first.as_deref(), Some("idle -> starting (started)"));
     assert_eq!(Findings::NONE.with(Findings::LATE_CALL).bits(), 2);
     says_when_cut(&report);
     says_when_cut(&Findings::MISS.with(Findings::LATE_CALL));
@@ -107,7 +108,7 @@ fn a_limit_of_centuries_slows_to_the_limit() {
     let _ = solo.tell(Event::LimitReceived { min_gap: Duration::MAX });
     assert_eq!(solo.found(Findings::LIMIT_EXCEEDED), 1);
     let config = solo.machine.config();
-    let limit = config.ceiling() - config.response_window();
+    let limit = config.ceiling().saturating_sub(config.response_window());
     assert_eq!(solo.machine.effective_interval(), limit);
 }
 
@@ -306,8 +307,8 @@ mod auth {
     fn a_frame_that_cannot_be_written_is_not_sealed() {
         let keys = KeyRing::new(1, SECRET).expect("long enough");
         let mut sealer = Sealer::new(1, 2).expect("two nonces");
-        let sealed = sealer.seal(&keys, &Frame::Unknown { kind: 0x81 }, &mut [0; MAX_FRAME]);
-        assert!(matches!(sealed, Err(SealError::Encode(_))), "{sealed:?}");
+        let found = sealer.seal(&keys, &Frame::Unknown { kind: 0x81 }, &mut [0; MAX_FRAME]);
+        assert!(matches!(found, Err(SealError::Encode(_))), "{found:?}");
     }
 
     #[test]

@@ -53,7 +53,7 @@ enum Move {
 fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         4 => (-1..=1i64).prop_map(Move::ToDeadline),
-        1 => (0..600 * MS as i64).prop_map(Move::ToDeadline),
+        1 => (0..600_000_000i64).prop_map(Move::ToDeadline),
         2 => (0..100 * MS).prop_map(Move::By),
         3 => (0..2_000 * MS).prop_map(Move::Back),
     ]

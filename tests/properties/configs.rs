@@ -1,5 +1,6 @@
 //! Configurations of every kind, with what their getters do not tell.
 #![allow(dead_code, reason = "every test program uses another part of this")]
+#![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
 
 use core::time::Duration;
 
@@ -43,10 +44,10 @@ impl Detector for Spy {
 
 /// A configuration, and the choices in it that only its builder knows.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "as independent as the knobs")]
 pub(crate) struct Rules {
     pub(crate) config: Config<Spy>,
     pub(crate) schedule: PingSchedule,
-    pub(crate) probing: Probing,
     pub(crate) life: LifeRule,
     pub(crate) ids: bool,
     pub(crate) adaptive: bool,
@@ -55,8 +56,6 @@ pub(crate) struct Rules {
     pub(crate) jitter: u8,
     pub(crate) grace: u64,
     pub(crate) write_stall: u64,
-    /// A finding that is not silence may be a verdict.
-    pub(crate) convicts: bool,
 }
 
 impl Rules {
@@ -233,13 +232,12 @@ fn build(all: (Roles, Flags, Numbers, Spans, Shares, u64)) -> Option<Rules> {
     }
     let spy = Spy(if adaptive { Deadline::rtt_adaptive(2) } else { Deadline::fixed() });
     let config = builder.detector(spy).build().ok()?;
-    let (grace, convicts) = (grace * scale, verdict == Verdict::Convict);
+    let grace = grace * scale;
     let (reopens, stall) = (reopen > 0, shares.3 * scale);
     Some(Rules {
         config,
         write_stall: stall,
         schedule,
-        probing,
         life,
         ids,
         adaptive,
@@ -247,7 +245,6 @@ fn build(all: (Roles, Flags, Numbers, Spans, Shares, u64)) -> Option<Rules> {
         polices,
         jitter,
         grace,
-        convicts,
     })
 }
 

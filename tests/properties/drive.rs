@@ -155,6 +155,15 @@ pub(crate) fn stepping_script() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec((moves, input()), 1..80)
 }
 
+/// The gap between pings that may be in force after a script, at most (rule CF4).
+pub(crate) fn longest_gap(rules: &Rules, script: &[Step], ie: u64) -> u64 {
+    let asks = |input: &Input| {
+        matches!(input, Input::Limit(_) | Input::Plain(Event::LimitReceived { .. }))
+    };
+    let gap = nanos(rules.config.min_gap());
+    if script.iter().any(|(_, input)| asks(input)) { gap.max(ie) } else { gap }
+}
+
 /// What can be seen of a machine between two calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {

@@ -42,12 +42,12 @@ fn keeps_gap<L: Ledger>(rules: &Rules, script: &[Step]) -> Check {
 
 fn amplifies_nothing<L: Ledger>(rules: &Rules, script: &[Step]) -> Check {
     let mut run = Run::<L>::idle(rules, START);
-    let (mut pings, mut pongs) = (0, 0);
+    let (mut asked, mut answered) = (0, 0);
     for &step in script {
         let call = run.step(step);
-        pings += u32::from(matches!(call.event, Event::PingReceived { .. }));
-        pongs += u32::from(call.pong().is_some());
-        prop_assert!(pongs <= pings, "{call:?}");
+        asked += u32::from(matches!(call.event, Event::PingReceived { .. }));
+        answered += u32::from(call.pong().is_some());
+        prop_assert!(answered <= asked, "{call:?}");
         let told: Vec<_> = call.actions.clone().collect();
         prop_assert!(told.len() <= 5 && call.actions.len() == told.len(), "{told:?}");
         let kind = |action: &Action| match action {

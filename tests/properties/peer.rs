@@ -133,9 +133,10 @@ impl<D: Detector, L: Ledger> Run<D, L> {
             Writer::Blocked => return,
         };
         let hold = core::time::Duration::ZERO;
-        let pong = match self.ids {
-            true => Event::PongReceived { id, stamp: Some(stamp), hold, calm: false },
-            false => Event::AnonymousPongReceived,
+        let pong = if self.ids {
+            Event::PongReceived { id, stamp: Some(stamp), hold, calm: false }
+        } else {
+            Event::AnonymousPongReceived
         };
         if self.config.write_reports() {
             self.post(written, Event::PingSent { id });

@@ -6,8 +6,8 @@ use heartbeat_proto::{
 };
 use proptest::prelude::*;
 
-use crate::configs::{Rules, Spy, nanos, rules};
-use crate::drive::{Place, Run, START, Step, relative, script, stepping_script};
+use crate::configs::{Rules, Spy, rules};
+use crate::drive::{Place, Run, START, Step, longest_gap, relative, script, stepping_script};
 use crate::verdict::is_input;
 
 type Check = Result<(), TestCaseError>;
@@ -26,7 +26,7 @@ fn completes<L: Ledger>(rules: &Rules, script: &[Step]) -> Check {
         return Ok(());
     }
     let now = run.now.max(view.ev + rules.limits(view.ie).1);
-    let gap = nanos(rules.config.min_gap()).max(view.ie);
+    let gap = longest_gap(rules, script, view.ie);
     let external = u64::from(rules.schedule == PingSchedule::External) * rules.window();
     // What is granted already, and what the caller of an external schedule may do at last (CF6).
     run.run_to(now + rules.window() + gap + external + 4, |_| {});

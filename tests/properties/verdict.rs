@@ -9,7 +9,7 @@ use heartbeat_proto::{
 use proptest::prelude::*;
 
 use crate::configs::{Rules, nanos, rules};
-use crate::drive::{Call, Input, Move, Run, START, Step, script};
+use crate::drive::{Call, Input, Move, Run, START, Step, longest_gap, script};
 
 type Check = Result<(), TestCaseError>;
 
@@ -155,7 +155,7 @@ fn grants<L: Ledger>(rules: &Rules, script: &[Step], late_by: u64) -> Check {
     let first = run.tell(Event::Tick, woke);
     silence.see(&first);
     let limit = first.after.ev + rules.limits(view.ie).1;
-    let gap = nanos(rules.config.min_gap()).max(view.ie); // What a peer's gap may be, at most.
+    let gap = longest_gap(rules, script, view.ie);
     let until = limit.max(woke + rules.window() + gap) + 2;
     let mut probed = first.ping().is_some() || rules.schedule == PingSchedule::External;
     run.run_to(until, |call| probed |= call.ping().is_some());
