@@ -230,7 +230,8 @@ impl Knobs {
     /// What holds for whatever is accepted.
     fn promise(&self, config: &Config) {
         let window = config.response_window();
-        assert_eq!(window, (config.timeout() - config.interval()) / u32::from(config.attempts()));
+        let room = config.timeout().saturating_sub(config.interval());
+        assert_eq!(window, room / u32::from(config.attempts()), "CF1");
         let reprobe = if self.late == LatePolicy::Reprobe {
             window + config.min_gap()
         } else {

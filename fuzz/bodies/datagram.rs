@@ -55,10 +55,10 @@ fn linked(frame: &Frame) {
         (*frame, event)
     {
         assert_eq!(id, told, "S8");
-        let pong = link.frame(&Action::SendPong { id, calm: false }, NOW).expect("S8");
+        let answer = link.frame(&Action::SendPong { id, calm: false }, NOW).expect("S8");
         let plain = frame.answer(core::time::Duration::ZERO, false);
-        assert_eq!(Some(pong), plain, "S8: nothing but what was sent: {handle} {stamp}");
-        assert!(pong.encoded_len() <= frame.encoded_len(), "R2: no amplification");
+        assert_eq!(Some(answer), plain, "S8: nothing but what was sent: {handle} {stamp}");
+        assert!(answer.encoded_len() <= frame.encoded_len(), "R2: no amplification");
     }
     assert!(event.is_some() || link.misdirected() == 1, "E2");
 }

@@ -201,8 +201,8 @@ impl<L: Ledger> Run<L> {
                     let _ = self.tell(Event::PingSent { id }, due);
                 }
                 let (stamp, hold) = (Some(stamp), Duration::ZERO);
-                let pong = Event::PongReceived { id, stamp, hold, calm: false };
-                let _ = self.tell(pong, due.saturating_add(delay));
+                let answer = Event::PongReceived { id, stamp, hold, calm: false };
+                let _ = self.tell(answer, due.saturating_add(delay));
             }
         }
     }
@@ -220,6 +220,6 @@ impl<L: Ledger> Run<L> {
 fn any_span(input: &mut Input<'_>) -> Duration {
     match input.byte() {
         255 => Duration::MAX,
-        code => Duration::from_nanos(span(code) << (code & 3) * 4),
+        code => Duration::from_nanos(span(code) << ((code & 3) * 4)),
     }
 }

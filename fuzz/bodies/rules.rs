@@ -28,6 +28,7 @@ pub struct Rules {
 
 impl Rules {
     /// `None`: these knobs do not fit together.
+    #[allow(clippy::too_many_lines, reason = "one knob after the other")]
     pub fn read(input: &mut Input<'_>) -> Option<Self> {
         let (a, b, c) = (input.byte(), input.byte(), input.byte());
         let mode = match a & 7 {

@@ -132,6 +132,11 @@ impl<L: Ledger> Watch<L> {
                 if was_suspended || self.forgives(found) {
                     silence.paused();
                 }
+                if matches!(event, Event::LimitReceived { .. }) {
+                    // A smaller gap brings V forward, even into the past (A6, CF4): no grant is
+                    // given for that, so S4 holds for the numbers of before.
+                    silence.slowed();
+                }
                 let slowed = was_slowed || self.is_slowed();
                 silence.verdict(&self.rules, slowed, &report, &actions, self.now);
                 if !was_suspended && !self.draining && self.rules.judges() {
@@ -310,15 +315,12 @@ impl<L: Ledger> Watch<L> {
             rank = this;
         }
         self.check_answer(event, before, actions);
-        match self.due() {
-            Some(due) => {
-                assert!(due > self.now, "L2: {due} at {}", self.now);
-                assert!(!over && !self.suspended && !self.exhausted, "L2, S7: {due}");
-            }
-            None => {
-                let waits = after.is_live() || after == Liveness::Idle;
-                assert!(!waits || self.suspended || self.exhausted, "L2: no wake-up, {event:?}");
-            }
+        if let Some(due) = self.due() {
+            assert!(due > self.now, "L2: {due} at {}", self.now);
+            assert!(!over && !self.suspended && !self.exhausted, "L2, S7: {due}");
+        } else {
+            let waits = after.is_live() || after == Liveness::Idle;
+            assert!(!waits || self.suspended || self.exhausted, "L2: no wake-up, {event:?}");
         }
     }
 
@@ -410,6 +412,6 @@ fn live<L: Ledger>(
 /// The peer's gap as it is kept (rule A6).
 fn rounded(nanos: u64) -> u64 {
     let millis = nanos.div_ceil(1_000_000);
-    let power = (0..).find(|&power| millis.div_ceil(1 << power) <= 127).unwrap_or(0_u32);
+    let power = (0..32).find(|&power| millis.div_ceil(1 << power) <= 127).unwrap_or(0_u32);
     (millis.div_ceil(1 << power) << power).saturating_mul(1_000_000)
 }
