@@ -264,7 +264,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         if !actions.is_empty() {
             self.stats.count_actions(actions);
             if let Some(transition) = actions.transition() {
-                self.report = Some(self.explain(transition, before));
+                self.report = Some(self.explain(transition, before, actions.heard));
             }
         }
         if actions.heard {
@@ -276,12 +276,15 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     }
 
     #[cold]
-    fn explain(&self, transition: Transition, before: Before) -> Report {
+    fn explain(&self, transition: Transition, before: Before, heard: bool) -> Report {
         let since = |stamp| Duration::from_nanos(self.now.saturating_sub(stamp));
+        // What this very call forgave is no silence (rule J7); what it heard came after it.
+        let lost = transition.to == Liveness::Lost && !heard;
+        let ev = if lost { self.state.ev } else { before.ev };
         Report {
             liveness: transition.to,
             reason: transition.reason,
-            silence: since(before.ev),
+            silence: since(ev),
             missed: self.state.misses().max(before.misses),
             attempts: self.config.attempts,
             last_rtt: match self.last_rtt {
