@@ -327,11 +327,16 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if min_gap > self.config.interval_limit() {
             self.out.report(Findings::LIMIT_EXCEEDED);
         }
+        let (_, limit) = deadlines::limits(self.config, self.state);
         self.state.set_peer_gap(min_gap);
-        if self.state.liveness().is_live() && !self.state.draining() {
+        let live = self.state.liveness().is_live() && !self.state.draining();
+        if live {
             self.replan();
         }
         self.frame_received();
+        if live && !self.out.heard && deadlines::limits(self.config, self.state).1 < limit {
+            self.grant_reprobe_if_near(); // Where frames are no life, it must not be a verdict.
+        }
     }
 
     // ----- Writes -----
