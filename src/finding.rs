@@ -98,6 +98,12 @@ impl Findings {
         Self(self.0 & !other.0)
     }
 
+    /// Everything there is to find.
+    #[cfg(feature = "sim")]
+    pub(crate) fn all() -> Self {
+        Self::NAMES.iter().fold(Self::NONE, |all, &(one, _)| all.with(one))
+    }
+
     /// The set as bits; the meaning of a bit never changes.
     pub const fn bits(self) -> u32 {
         self.0

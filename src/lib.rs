@@ -7,7 +7,7 @@
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", feature = "sim"))]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
@@ -35,6 +35,8 @@ mod normal;
 mod probe;
 mod report;
 mod rtt;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod state;
 mod stats;
 mod time;

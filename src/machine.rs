@@ -268,14 +268,11 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         if matches!(self.state.liveness(), Liveness::Lost | Liveness::Closed) {
             return;
         }
-        if self.state.waiting() == Waiting::Resume {
-            let began = self.state.waiting_since;
-            let suspended = self.now.saturating_sub(began);
-            self.shift(suspended, began);
-            self.shift(slept.saturating_sub(suspended), self.now);
-        } else {
-            self.shift(slept, self.now);
-        }
+        let suspended = self.state.waiting() == Waiting::Resume;
+        let began = if suspended { self.state.waiting_since } else { self.now };
+        let stood = self.now.saturating_sub(began);
+        self.shift(stood, began);
+        self.state.shift_past(slept.saturating_sub(stood), self.now);
         if self.state.unanswered() > 0 {
             self.state.set_ambiguity(2); // Its pong may still come.
         }

@@ -231,11 +231,16 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// distance; what lay behind moves on, not into the future.
     pub(crate) fn shift(&mut self, by: u64, began: u64, now: u64) {
         self.plan = self.plan.saturating_add(by).min(now.saturating_add(MAX_SPAN_NANOS));
-        self.ev = if self.ev > began {
-            self.ev.saturating_add(by).min(now.saturating_add(MAX_SPAN_NANOS))
-        } else {
-            shifted(self.ev, by, now)
-        };
+        let (ev, ahead) = (self.ev, self.ev > began);
+        self.shift_past(by, now);
+        if ahead {
+            self.ev = ev.saturating_add(by).min(now.saturating_add(MAX_SPAN_NANOS));
+        }
+    }
+
+    /// Time that no clock has counted: what lay behind moves on, not into the future.
+    pub(crate) fn shift_past(&mut self, by: u64, now: u64) {
+        self.ev = shifted(self.ev, by, now);
         self.last_ping = shifted(self.last_ping, by, now);
         self.waiting_since = shifted(self.waiting_since, by, now);
         self.ledger.shift(by, now);

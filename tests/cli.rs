@@ -101,8 +101,9 @@ fn events<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
 
 #[test]
 fn help_of_every_command_tells_its_exit_codes() {
-    for args in [&["--help"][..], &["serve", "--help"], &["watch", "--help"], &["demo", "--help"]] {
-        let output = run(args);
+    let commands = ["serve", "watch", "demo", "simulate"].map(|command| vec![command, "--help"]);
+    for args in [vec!["--help"]].into_iter().chain(commands) {
+        let output = run(&args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert!(text(&output.stdout).contains("Exit codes: 0"), "{args:?}");
     }
@@ -129,6 +130,9 @@ fn bad_arguments_exit_with_2_and_name_the_field() {
         (vec!["serve", "--attempts", "99"], "attempts is 99 but must be in 1..=15"),
         (vec!["serve", "--max-clients", "0"], "--max-clients"),
         (vec!["demo", "--seed", "x"], "--seed"),
+        (vec!["simulate", "--jobs", "0"], "--jobs"),
+        (vec!["simulate", "--trace"], "--seed"),
+        (vec!["simulate", "--seed", "1", "--from", "2"], "--from"),
     ] {
         let output = run(&args);
         let error = text(&output.stderr);
@@ -302,4 +306,28 @@ fn the_demo_tells_json_a_line_each() {
     assert_eq!((&summary["scenes"], &summary["passed"]), (&7.into(), &7.into()));
     let black_hole = &scenes[2];
     assert!(black_hole["found_ms"].as_f64() <= black_hole["bound"]["total_ms"].as_f64());
+}
+
+/// However the seeds are shared between threads, the digest is the same.
+#[test]
+fn simulated_worlds_have_one_digest_for_any_number_of_jobs() {
+    let digest = |jobs| {
+        let output = run(&["simulate", "--from", "7", "--seeds", "1200", "--jobs", jobs]);
+        let told = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(told.contains("1,200 from 7") && told.contains("no_response"), "{told}");
+        told.lines().find(|line| line.starts_with("digest")).expect("a digest").to_owned()
+    };
+    let one = digest("1");
+    assert_eq!(one.len(), "digest     ".len() + 16);
+    assert_eq!(one, digest("3"));
+}
+
+#[test]
+fn a_traced_seed_tells_its_plan_and_every_call() {
+    let output = run(&["simulate", "--seed", "3", "--trace"]);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.starts_with("seed 3: ") && told.contains("everything heals"), "{told}");
+    assert!(told.contains("start") && told.contains("SendPing"), "{told}");
 }

@@ -6,6 +6,7 @@ mod demo;
 mod rules;
 mod say;
 mod serve;
+mod simulate;
 mod stop;
 mod watch;
 
@@ -15,8 +16,8 @@ use clap::{Parser, Subcommand};
 
 /// Keep connections alive, find dead peers, never kill the living.
 ///
-/// Exit codes: 0 everything ended on purpose, 1 a peer was lost or could not be reached (demo: a
-/// promise was broken), 2 bad usage or configuration.
+/// Exit codes: 0 everything ended on purpose, 1 a peer was lost or could not be reached (demo and
+/// simulate: a promise was broken), 2 bad usage or configuration.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 struct Cli {
@@ -29,6 +30,7 @@ enum Command {
     Serve(serve::Args),
     Watch(watch::Args),
     Demo(demo::Args),
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Watch(args) => watch::run(args),
         Command::Demo(args) => demo::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("heartbeat: {error:#}");
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// A peer was lost or could not be reached; a promise of the demo was broken.
+/// A peer was lost or could not be reached; a promise was broken (demo, simulate).
 const LOST: u8 = 1;
 /// The arguments or the configuration make no sense. Clap uses the same.
 const USAGE: u8 = 2;
