@@ -1,0 +1,40 @@
+//! Machines that are broken on purpose, so that each promise is seen to be broken somewhere.
+
+use heartbeat_proto::{Action, Event, PingId};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    #[default]
+    None,
+    /// Forgets to answer.
+    SwallowsPongs,
+    /// Takes frames of other connections for its own.
+    TrustsStrangers,
+    /// Asks to be woken now, again and again.
+    NeverSleeps,
+    /// Takes each tick for a reason to ping.
+    PingsWhenTicked,
+}
+
+impl Sabotage {
+    pub(crate) fn event(self, event: Event, epoch: u32) -> Event {
+        match (self, event) {
+            (Self::TrustsStrangers, Event::PongReceived { id, .. }) if id.epoch() != epoch => {
+                Event::pong(PingId::new(epoch, u32::MAX))
+            }
+            _ => event,
+        }
+    }
+
+    pub(crate) fn early_tick(self) -> Event {
+        if self == Self::PingsWhenTicked { Event::PingDue } else { Event::Tick }
+    }
+
+    pub(crate) fn wake_up(self, next: Option<u64>, now: u64) -> Option<u64> {
+        if self == Self::NeverSleeps { next.map(|_| now) } else { next }
+    }
+
+    pub(crate) fn swallows(self, action: &Action) -> bool {
+        self == Self::SwallowsPongs && matches!(action, Action::SendPong { .. })
+    }
+}
