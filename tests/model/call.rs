@@ -9,8 +9,8 @@ use heartbeat_proto::{
 use crate::end::{End, Process, Side};
 use crate::fate::Data;
 use crate::ghost::{Answers, Call};
-use crate::promises::Rule;
 use crate::link::{Kind, Number, Packet, remove};
+use crate::promises::Rule;
 use crate::world::{State, World};
 
 impl<D: Detector, L: Ledger> World<D, L> {
@@ -83,9 +83,6 @@ impl<D: Detector, L: Ledger> World<D, L> {
         actions: Actions,
     ) {
         for action in actions {
-            if self.sabotage.swallows(&action) {
-                continue;
-            }
             match action {
                 Action::SendPing { .. } => {
                     self.supersede(state, who, |kind| matches!(kind, Kind::Ping(_)));
@@ -146,9 +143,7 @@ impl<D: Detector, L: Ledger> World<D, L> {
         let stamp = Timestamp::from_nanos(Self::NOW - u64::from(packet.stamp_age));
         let stamp = self.stamps.then_some(stamp);
         let event = match packet.kind {
-            Kind::Ping(number) => {
-                Event::PingReceived { id: id_of(&sender.peer, number), stamp }
-            }
+            Kind::Ping(number) => Event::PingReceived { id: id_of(&sender.peer, number), stamp },
             Kind::Pong(_) if !self.sides[who].rules.ids => Event::AnonymousPongReceived,
             Kind::Pong(number) => Event::PongReceived {
                 id: id_of(&receiver.peer, number),

@@ -2,7 +2,7 @@
 
 /// All spans are in units of 1 ns.
 #[expect(clippy::struct_excessive_bools, reason = "misfortunes are independent of each other")]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Fate {
     /// A packet takes 0 up to this many units; packets overtake each other.
     pub(crate) delay: u8,
@@ -37,10 +37,30 @@ pub(crate) struct Fate {
     pub(crate) ends: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Data {
-    #[default]
     None,
     Frames,
     Bytes,
+}
+
+impl Fate {
+    /// For constants.
+    pub(crate) const NOTHING: Self = Self {
+        delay: 0,
+        loss: None,
+        duplication: false,
+        crash: false,
+        restart: false,
+        stall: 0,
+        suspend: 0,
+        rest: 0,
+        late: 0,
+        write: 0,
+        block: false,
+        strangers: false,
+        data: Data::None,
+        ping_due: false,
+        ends: false,
+    };
 }

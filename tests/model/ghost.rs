@@ -120,7 +120,6 @@ impl Ghost {
         broken
     }
 
-
     fn note<D: Detector>(&mut self, side: &Side<D>, call: &Call) {
         let findings = call.actions.findings();
         if findings.contains(Findings::RESUMED) {
@@ -147,7 +146,8 @@ impl Ghost {
 
     /// E1 and E2; and that what comes in the call of the verdict is void (E10).
     fn is_evidence<D: Detector>(&self, side: &Side<D>, call: &Call) -> bool {
-        let exact = matches!(call.answers, Answers::Ping(behind @ 0..4) if self.open >> behind & 1 == 1);
+        let exact =
+            matches!(call.answers, Answers::Ping(behind @ 0..4) if self.open >> behind & 1 == 1);
         let any_frame = matches!(side.rules.life, LifeRule::AnyFrame | LifeRule::AnyByte);
         let counts = match call.event {
             Event::PongReceived { .. } | Event::AnonymousPongReceived => match side.rules.life {

@@ -119,8 +119,7 @@ fn life(call: &Call, heard: bool) -> Option<Rule> {
 
 fn finality<D: Detector>(side: &Side<D>, call: &Call) -> Option<Rule> {
     let news = |action| !matches!(action, Action::Report(_));
-    let undone =
-        !side.is_over(call.after) || call.wakes_later.is_some() || call.sends(news);
+    let undone = !side.is_over(call.after) || call.wakes_later.is_some() || call.sends(news);
     (side.is_over(call.before) && undone).then_some(Rule::S7Final)
 }
 

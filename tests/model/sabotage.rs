@@ -1,13 +1,11 @@
 //! Machines that are broken on purpose, so that each promise is seen to be broken somewhere.
 
-use heartbeat_proto::{Action, Event, PingId};
+use heartbeat_proto::{Event, PingId};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Sabotage {
     #[default]
     None,
-    /// Forgets to answer.
-    SwallowsPongs,
     /// Takes frames of other connections for its own.
     TrustsStrangers,
     /// Asks to be woken now, again and again.
@@ -32,9 +30,5 @@ impl Sabotage {
 
     pub(crate) fn wake_up(self, next: Option<u64>, now: u64) -> Option<u64> {
         if self == Self::NeverSleeps { next.map(|_| now) } else { next }
-    }
-
-    pub(crate) fn swallows(self, action: &Action) -> bool {
-        self == Self::SwallowsPongs && matches!(action, Action::SendPong { .. })
     }
 }

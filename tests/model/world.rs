@@ -7,8 +7,8 @@ use heartbeat_proto::{Event, Ledger, LifeRule, detector::Detector};
 
 use crate::end::{End, Process, Side};
 use crate::fate::{Data, Fate};
-use crate::promises::Rule;
 use crate::link::{Kind, Packet, remove};
+use crate::promises::Rule;
 use crate::sabotage::Sabotage;
 
 /// Two ends with their rules, and what may happen to them.
