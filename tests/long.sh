@@ -1,9 +1,35 @@
 #!/usr/bin/env bash
-# The checks that take too long for .ci/run: the random tests with many more cases, optimised.
-# And a million worlds of the simulator. About a quarter of an hour on two cores. PROPTEST_CASES overrides the number of cases.
+# The checks that take too long for .ci/run; docs/TESTING.md says what each is and what it last gave.
+#   tests/long.sh [PART ...]     parts: random sim model faults fuzz mutants; all of them take most of a day
+# PROPTEST_CASES and FUZZ_SECONDS (for each target) override the defaults. What cannot be had says SKIP.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PROPTEST_CASES="${PROPTEST_CASES:-20000}"
-cargo test --locked --release --all-features --test properties --test normalized \
-    --test codec_properties --test negotiate --test model
-cargo test --locked --release --features sim --test sim -- --include-ignored
+
+random() {
+    PROPTEST_CASES="${PROPTEST_CASES:-20000}" cargo test --locked --release --all-features \
+        --test properties --test normalized --test codec_properties --test negotiate --test reference
+}
+
+# A million seeds, and the digest they must give.
+sim() { cargo test --locked --release --features sim --test sim -- --include-ignored; }
+
+# The closed model with larger constants: about eleven million states, under 2 GB.
+model() { cargo test --locked --release --all-features --test model large_worlds -- --ignored --nocapture; }
+
+# Each fault made by hand against every layer; about two minutes a fault.
+faults() { tests/faults/run; }
+
+fuzz() {
+    for body in fuzz/fuzz_targets/*.rs; do
+        fuzz/run "$(basename "$body" .rs)" "${FUZZ_SECONDS:-3600}"
+    done
+}
+
+mutants() { tests/mutants; }
+
+for part in "${@:-random sim model faults fuzz mutants}"; do
+    for name in $part; do
+        printf '\n=== %s\n' "$name"
+        "$name"
+    done
+done

@@ -9,7 +9,8 @@ use heartbeat_proto::{
 /// the slowest of late; that memory fades by one unit a beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Follow {
-    pub(crate) margin: u64,
+    /// `None`: it follows nothing, and trusts for the fixed timeout.
+    pub(crate) margin: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,11 +28,13 @@ impl Detector for Follow {
     type State = Followed;
 
     fn learn(&self, state: &mut Followed, evidence: &Evidence) {
+        let Some(margin) = self.margin else { return };
         if !evidence.sign.renews() {
             return;
         }
-        // Evidence moves what deadlines are relative to.
+        // Evidence moves what deadlines are relative to. (All that are past are alike.)
         state.left -= i64::try_from(evidence.silence_nanos).expect("small");
+        state.left = state.left.max(-1);
         let Some(stamp) = evidence.stamp.map(Timestamp::as_nanos) else { return };
         if state.newest.is_some_and(|newest| stamp <= newest) {
             return; // Overtaken: it restores no trust.
@@ -46,12 +49,15 @@ impl Detector for Follow {
             state.slowest = way.max(state.slowest.saturating_sub(1)).max(state.fastest);
         }
         let expected = i128::from(evidence.period_nanos) + i128::from(state.slowest);
-        let left = expected + i128::from(self.margin) - i128::from(way);
-        state.left = i64::try_from(left).expect("small");
+        let left = expected + i128::from(margin) - i128::from(way);
+        state.left = i64::try_from(left).expect("small").max(-1);
     }
 
     fn deadline(&self, state: &Followed, trust: &Trust) -> Timestamp {
         let since = trust.since().as_nanos();
+        if self.margin.is_none() {
+            return Timestamp::from_nanos(since + trust.timeout_nanos());
+        }
         if state.newest.is_none() {
             return Timestamp::from_nanos(since + trust.period_nanos() + trust.window_nanos());
         }

@@ -1,0 +1,34 @@
+//! Machines that are broken on purpose, so that each promise is seen to be broken somewhere.
+
+use heartbeat_proto::{Event, PingId};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    #[default]
+    None,
+    /// Takes frames of other connections for its own.
+    TrustsStrangers,
+    /// Asks to be woken now, again and again.
+    NeverSleeps,
+    /// Takes each tick for a reason to ping.
+    PingsWhenTicked,
+}
+
+impl Sabotage {
+    pub(crate) fn event(self, event: Event, epoch: u32) -> Event {
+        match (self, event) {
+            (Self::TrustsStrangers, Event::PongReceived { id, .. }) if id.epoch() != epoch => {
+                Event::pong(PingId::new(epoch, u32::MAX))
+            }
+            _ => event,
+        }
+    }
+
+    pub(crate) fn early_tick(self) -> Event {
+        if self == Self::PingsWhenTicked { Event::PingDue } else { Event::Tick }
+    }
+
+    pub(crate) fn wake_up(self, next: Option<u64>, now: u64) -> Option<u64> {
+        if self == Self::NeverSleeps { next.map(|_| now) } else { next }
+    }
+}
