@@ -203,13 +203,15 @@ class Machine:
         farthest = self.saturating_add(now, MAX_SPAN)
         ahead = self.least(self.saturating_add(s["ev"], by), farthest)
         plan = self.least(self.saturating_add(s["plan"], by), farthest)
+        past = self.shift_past(s, now, by)
         return {
-            **s,
+            **past,
             "plan": self.least(plan, o.add(now, self.c["Ie"])),
-            "ev": o.ite(o.lt(began, s["ev"]), ahead, self.shifted(s["ev"], by, now)),
-            "last_ping": self.shifted(s["last_ping"], by, now),
-            "since": self.shifted(s["since"], by, now),
+            "ev": o.ite(o.lt(began, s["ev"]), ahead, past["ev"]),
         }
+
+    def shift_past(self, s, now, by):
+        return {**s, **{name: self.shifted(s[name], by, now) for name in ("ev", "last_ping", "since")}}
 
     def resume(self, s, now, slept):
         o = self.o
@@ -219,7 +221,7 @@ class Machine:
         lasted = o.ite(frozen, lasted, 0)
         rest = o.ite(o.lt(slept, lasted), 0, slept - lasted)
         s = self.shift(s, now, lasted, o.ite(frozen, s["since"], now))
-        s = self.shift(s, now, rest, now)
+        s = self.shift_past(s, now, rest)
         s = {**s, "waiting": NOTHING, "since": now, "reprobe": WANTED}
         return {**s, "detector": self.detector.learn(s, "pause")}
 
