@@ -137,7 +137,7 @@ impl<D: Detector, L: Ledger> World<D, L> {
         let who = packet.to;
         remove(&mut state.packets, packet);
         if state.ends[who].process.is_suspended() {
-            self.wake(state, who);
+            Self::wake(state, who);
         }
         let (sender, receiver) = (&state.ends[1 - who], &state.ends[who]);
         let stamp = Timestamp::from_nanos(Self::NOW - u64::from(packet.stamp_age));

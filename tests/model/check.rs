@@ -66,6 +66,7 @@ where
     world.checker().finish_when(HasDiscoveries::AnyFailures).target_state_count(5 * MOST_STATES)
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long the check takes is printed")]
 /// Exhausts the space; every promise must hold. `least`: with fewer states the model has lost its
 /// world.
 pub(crate) fn holds<D, L>(least: usize, world: World<D, L>) -> usize
@@ -74,7 +75,6 @@ where
     D::State: Send + Sync,
     L: Ledger + Send + Sync + 'static,
 {
-    #[expect(clippy::disallowed_methods, reason = "how long the check takes is printed")]
     let (name, begun) = (world.name, Instant::now());
     let checker = checker(world).spawn_bfs().join();
     let (unique, generated) = (checker.unique_state_count(), checker.state_count());

@@ -1,4 +1,29 @@
-//! The closed model.
+//! The closed model: the shipped transition function, every interleaving, runs of any length.
+//!
+//! States are identified up to a shift of time (`PeerState::normalized`, whose soundness
+//! `tests/normalized.rs` tests), so the space of each world is finite without a horizon and is
+//! exhausted: what holds here holds for ever, for the constants of that world. Liveness is stated
+//! as bounded safety. A state cap makes a space that does not close a failure.
+//!
+//! | world | what it is about |
+//! |---|---|
+//! | strict | two symmetric ends over a lossy link; the verdict is exact |
+//! | restart | a server that crashes and begins anew amid frames of its old epoch |
+//! | in bounds | no loss and a bounded delay: nobody is lost |
+//! | stalls | a process that stands still for longer than its timeout; only exact pongs are life |
+//! | forgive | late timers that are forgiven; pongs without ids |
+//! | follow | a watcher of beacons, whose detector adapts |
+//! | adaptive | the same detector on an end that probes |
+//! | writes | pings that wait to be written, and a transport that takes nothing |
+//! | external | a caller who probes when asked, late, never or unasked; k of n |
+//! | suspend | suspension with notice, drains and closes |
+//! | reopen | ends that give each other up and come back |
+//! | traffic | traffic of unfinished frames that excuses pings; late timers |
+//!
+//! `coverage` prints all features of each world, and what no world covers (`coverage.rs`). Worlds
+//! and machines that must fail are in `broken.rs`.
+//!
+//! `cargo test --test model -- --nocapture` prints unique and generated states, depth and seconds.
 mod broken;
 mod call;
 mod check;
@@ -52,16 +77,16 @@ macro_rules! exhausted {
 }
 
 exhausted! {
-    strict: worlds::strict, 1, 1;
-    restart: worlds::restart, 1, 1;
-    in_bounds: worlds::in_bounds, 1, 1;
-    stalls: |size| worlds::stalls(size, LatePolicy::Reprobe), 1, 1;
-    forgive: worlds::forgive, 1, 1;
-    follow_beacons: worlds::follow, 1, 1;
-    adaptive: worlds::adaptive, 1, 1;
-    writes: worlds::writes, 1, 1;
-    external: worlds::external, 1, 1;
-    suspend: worlds::suspend, 1, 1;
-    reopen: worlds::reopen, 1, 1;
-    traffic: worlds::traffic, 1, 1;
+    strict: worlds::strict, 600_000, 600_000;
+    restart: worlds::restart, 20_000, 20_000;
+    in_bounds: worlds::in_bounds, 50_000, 50_000;
+    stalls: |size| worlds::stalls(size, LatePolicy::Reprobe), 30_000, 60_000;
+    forgive: worlds::forgive, 60_000, 60_000;
+    follow_beacons: worlds::follow, 150_000, 150_000;
+    adaptive: worlds::adaptive, 2_000, 2_000;
+    writes: worlds::writes, 40_000, 40_000;
+    external: worlds::external, 100_000, 100_000;
+    suspend: worlds::suspend, 300_000, 300_000;
+    reopen: worlds::reopen, 10_000, 10_000;
+    traffic: worlds::traffic, 8_000, 8_000;
 }

@@ -36,6 +36,7 @@ pub(crate) enum Rule {
     L4NoEarlyEffect,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "claims are independent of each other")]
 /// What a configuration is claimed to hold beyond the unconditional promises.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Claims {

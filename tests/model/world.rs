@@ -251,13 +251,13 @@ impl<D: Detector, L: Ledger> World<D, L> {
                 state.packets.iter_mut().for_each(|packet| packet.outlive(who));
             }
             Step::Stall(who) => state.ends[who].process = Process::Stands(0),
-            Step::Wake(who) => self.wake(&mut state, who),
+            Step::Wake(who) => Self::wake(&mut state, who),
             Step::Suspend(who) => {
                 self.call(&mut state, who, Event::Suspend);
                 state.ends[who].process = Process::Suspended(0);
             }
             Step::Resume(who) => {
-                self.wake(&mut state, who);
+                Self::wake(&mut state, who);
                 let slept = core::time::Duration::ZERO;
                 self.call(&mut state, who, Event::Resume { slept });
             }
@@ -274,7 +274,7 @@ impl<D: Detector, L: Ledger> World<D, L> {
         state
     }
 
-    pub(crate) fn wake(&self, state: &mut State<D, L>, who: usize) {
+    pub(crate) fn wake(state: &mut State<D, L>, who: usize) {
         state.ends[who].process = Process::Runs;
         state.ends[who].rested = 0;
     }

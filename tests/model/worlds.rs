@@ -63,11 +63,11 @@ pub(crate) fn server(silence: u64) -> Result<Side<Deadline>, ConfigError> {
 /// with a punctual driver the verdict is exact.
 pub(crate) fn strict(size: Size) -> Fixed<Echo> {
     let rules = Rules { late: LatePolicy::Strict, ..Rules::of(3, 2, 1) };
-    let side = fixed(rules, Claims { exact: true, ..FIXED })?;
+    let both = fixed(rules, Claims { exact: true, ..FIXED })?;
     let loss = Some(size.of(11, 8));
     let fate = Fate { delay: 1, loss, crash: true, ..Fate::NOTHING };
     let offsets = size.of(1, 2);
-    Ok(World { offsets, stamps: true, ..world("strict", [side; 2], fate) })
+    Ok(World { offsets, stamps: true, ..world("strict", [both; 2], fate) })
 }
 
 /// A client that probes and a server that only answers; packets lost at will, doubled, overtaking;
@@ -88,10 +88,10 @@ pub(crate) fn restart(size: Size) -> Fixed<Echo> {
 
 /// S3: no loss, delay at most D and T > I + 2D.
 pub(crate) fn in_bounds(size: Size) -> Fixed<Table> {
-    let side = fixed(Rules::of(4, 5, 1), Claims { no_false_positive: true, ..FIXED })?;
+    let both = fixed(Rules::of(4, 5, 1), Claims { no_false_positive: true, ..FIXED })?;
     let fate = Fate { delay: 2, crash: true, late: size.of(0, 1), ..Fate::NOTHING };
     let offsets = size.of(2, 3);
-    Ok(World { offsets, ..world("in bounds", [side; 2], fate) })
+    Ok(World { offsets, ..world("in bounds", [both; 2], fate) })
 }
 
 /// S3 and S5: a client whose process stalls for longer than its timeout, again and again.
@@ -161,7 +161,7 @@ pub(crate) fn adaptive(size: Size) -> Result<World<Follow, Echo>, ConfigError> {
     let beats =
         Rules { mode: Mode::Responder, keepalive: Some(3), min_gap: Some(1), ..Rules::of(9, 9, 1) };
     let them = Side::new(beats, Follow { margin: None }, Claims::default())?;
-    let fate = Fate { delay: 1, loss: size.of(None, Some(20)), crash: true, ..Fate::NOTHING };
+    let fate = Fate { delay: size.of(1, 2), crash: true, ..Fate::NOTHING };
     Ok(World { stamps: true, ..world("adaptive", [us, them], fate) })
 }
 
@@ -228,7 +228,7 @@ pub(crate) fn traffic(size: Size) -> Fixed<Echo> {
     let fate = Fate {
         delay: 1,
         loss: size.of(None, Some(9)),
-        data: Data::Bytes,
+        data: size.of(Data::Bytes, Data::Frames),
         late: 1,
         crash: true,
         ..Fate::NOTHING
