@@ -11,8 +11,8 @@ use common::{RESUME, SEC, Solo, at, secs};
 use heartbeat_proto::detector::{Deadline, Detector, Evidence, Trust};
 use heartbeat_proto::{
     Action, Config, ConfigBuilder, ConfigError, Echo, Event, Fault, Findings, HeartbeatMachine,
-    Histogram, Limits, Liveness, MAX_SPAN, PeerState, PingId, PingSchedule, Reason, Timestamp,
-    Verdict, Wish, negotiate,
+    Histogram, LatePolicy, Limits, Liveness, MAX_SPAN, PeerState, PingId, PingSchedule, Reason,
+    Timestamp, Verdict, Wish, negotiate,
 };
 
 /// Room for so many bytes of text.
@@ -79,6 +79,18 @@ fn what_is_told_can_be_read() {
     assert_eq!(Findings::NONE.with(Findings::LATE_CALL).bits(), 2);
     says_when_cut(&report);
     says_when_cut(&Findings::MISS.with(Findings::LATE_CALL));
+}
+
+#[test]
+fn an_observer_that_was_late_for_most_of_the_silence_is_at_fault() {
+    let builder = Config::builder().interval(secs(10)).timeout(secs(40));
+    let config = builder.late_policy(LatePolicy::Strict).build().expect("valid");
+    for (late, fault) in [(100 * SEC, Fault::Observer), (0, Fault::PeerOrPath)] {
+        let mut solo = Solo::alive(config);
+        solo.run_late(200 * SEC, |_| late);
+        solo.run_out();
+        assert_eq!(solo.machine.report().expect("a verdict").fault(), fault);
+    }
 }
 
 #[test]
