@@ -16,6 +16,9 @@ use crate::machine::Call;
 use crate::state::{Reprobe, Waiting};
 use crate::time::{Timestamp, nanos};
 
+/// How often the interval may be doubled: the state counts to this.
+const MOST_CALM: u8 = 15;
+
 impl<D: Detector, L: Ledger> Call<'_, D, L> {
     #[inline(always)]
     pub(crate) fn apply_evidence(&mut self, event: Event) {
@@ -265,7 +268,10 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
 
     /// The token bucket (rules A2, A3).
     fn admit(&mut self) -> bool {
-        let Some(half_gap) = self.config.accept_half_gap else { return true };
+        let Some(half_gap) = self.config.accept_half_gap else {
+            self.state.set_struck(false); // Policing may have been switched off since.
+            return true;
+        };
         if self.state.tat.saturating_add(half_gap) <= self.now {
             self.state.set_strikes(0); // `tat` lies half a gap after the last: a whole one of peace.
         }
@@ -309,12 +315,11 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if self.state.calm_obeyed() || !live {
             return;
         }
-        let before = deadlines::interval(self.config, self.state);
         let level = self.state.calm();
-        self.state.set_calm(level + 1);
-        if deadlines::interval(self.config, self.state) == before {
-            return self.state.set_calm(level); // At the cap already.
+        if level == MOST_CALM || self.config.interval << level >= self.config.interval_limit() {
+            return; // At the cap already.
         }
+        self.state.set_calm(level + 1);
         self.state.set_calm_obeyed(true);
         self.out.report(Findings::CALMED);
         self.replan();

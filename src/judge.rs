@@ -235,6 +235,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         self.state.set_probe_wanted(false);
         self.state.set_ambiguity(2);
         self.state.keep_outcomes(0);
+        self.state.set_mistaken(false);
         // Nobody waits for what was not written until now.
         self.state.set_ping_unwritten(false);
         self.state.set_tx_owing(false);
