@@ -1,0 +1,135 @@
+//! E4: which ping a pong answers.
+
+use heartbeat_proto::{Event, PingId};
+
+use super::{LedgerKind, Nanos, Reference, Twist};
+
+/// A ping that was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Ping {
+    pub seq: u32,
+    /// What the frame says: never moved.
+    pub stamp: Nanos,
+    pub sent: Nanos,
+    pub written: Option<Nanos>,
+    pub answered: bool,
+    /// Sent by a grant (J6).
+    pub granted: bool,
+}
+
+/// What a pong is (E4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pong {
+    WrongEpoch,
+    Unmatched,
+    Duplicate,
+    Matched(Answered),
+    Late(Answered),
+    Forgotten,
+}
+
+/// The ping that a pong answers: its number, when it was sent, and from when its RTT counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub seq: u32,
+    pub sent: Nanos,
+    pub rtt_from: Nanos,
+}
+
+impl Pong {
+    /// "Matched or late."
+    pub(super) fn answers(self) -> Option<Answered> {
+        match self {
+            Self::Matched(answered) | Self::Late(answered) => Some(answered),
+            _ => None,
+        }
+    }
+}
+
+impl Reference {
+    pub(super) fn newest(&self) -> Option<&Ping> {
+        self.pings.last()
+    }
+
+    pub(super) fn ping(&self, seq: u32) -> Option<&Ping> {
+        self.pings.iter().find(|ping| ping.seq == seq)
+    }
+
+    /// What kind of pong the event is, if it is one.
+    pub(super) fn classify(&self, event: Event) -> Option<Pong> {
+        match event {
+            Event::AnonymousPongReceived => Some(self.classify_newest()),
+            Event::PongReceived { id, stamp, .. } => {
+                Some(self.classify_id(id, stamp.map(|stamp| Nanos::from(stamp.as_nanos()))))
+            }
+            _ => None,
+        }
+    }
+
+    /// E8: "a pong answers the newest ping, if that is unanswered; else it is duplicate".
+    fn classify_newest(&self) -> Pong {
+        match self.newest() {
+            None => Pong::Unmatched,
+            Some(ping) if ping.answered => Pong::Duplicate,
+            Some(&ping) => self.matched_or_late(ping),
+        }
+    }
+
+    fn classify_id(&self, id: PingId, stamp: Option<Nanos>) -> Pong {
+        if id.epoch() != self.epoch {
+            return Pong::WrongEpoch;
+        }
+        let Some(&newest) = self.newest() else { return Pong::Unmatched };
+        if id.seq() == 0 || id.seq() > newest.seq {
+            return Pong::Unmatched;
+        }
+        match self.rules.knobs.ledger {
+            LedgerKind::Table => {
+                let known = self.pings.len().saturating_sub(4);
+                match self.pings[known..].iter().find(|ping| ping.seq == id.seq()) {
+                    None => Pong::Forgotten,
+                    Some(ping) if ping.answered => Pong::Duplicate,
+                    Some(&ping) => self.matched_or_late(ping),
+                }
+            }
+            LedgerKind::Echo if id.seq() == newest.seq => self.classify_newest(),
+            LedgerKind::Echo => self.classify_echo(id.seq(), stamp, newest),
+        }
+    }
+
+    /// "An older one by its echoed stamp, if that is later than the judged ping's sending less g
+    /// and not later than the newest's."
+    fn classify_echo(&self, seq: u32, stamp: Option<Nanos>, newest: Ping) -> Pong {
+        let (Some(stamp), Some(judged)) = (stamp, self.judged_sent()) else {
+            return Pong::Forgotten;
+        };
+        if stamp > judged - self.rules.g && stamp <= newest.sent {
+            let answered = Answered { seq, sent: stamp, rtt_from: stamp };
+            self.by_age(answered, newest.answered)
+        } else {
+            Pong::Forgotten
+        }
+    }
+
+    fn matched_or_late(&self, ping: Ping) -> Pong {
+        let newer_answered =
+            self.pings.iter().any(|newer| newer.seq > ping.seq && newer.answered);
+        let rtt_from = ping.written.unwrap_or(ping.sent); // E6
+        self.by_age(Answered { seq: ping.seq, sent: ping.sent, rtt_from }, newer_answered)
+    }
+
+    fn by_age(&self, answered: Answered, newer_answered: bool) -> Pong {
+        let old = self.now > answered.sent + self.rules.w;
+        if newer_answered || (old && self.twist != Some(Twist::OldPongsMatch)) {
+            Pong::Late(answered)
+        } else {
+            Pong::Matched(answered)
+        }
+    }
+
+    /// When the judged ping was sent.
+    pub(super) fn judged_sent(&self) -> Option<Nanos> {
+        let judged = self.judged?;
+        self.ping(judged.seq).map(|ping| ping.sent)
+    }
+}
