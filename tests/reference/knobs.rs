@@ -161,13 +161,13 @@ fn mended(mut knobs: Knobs) -> Knobs {
 
 /// Another configuration of the same machine.
 pub fn other(now: &Knobs) -> impl Strategy<Value = Knobs> + use<> {
-    let ledger = now.ledger;
+    let (ledger, ids) = (now.ledger, now.ids);
     let now = now.clone();
     (knobs(), any::<bool>()).prop_map(move |(mut other, all)| {
         if !all {
-            other = Knobs { mode: now.mode, ids: now.ids, ..other };
+            other = Knobs { mode: now.mode, ..other };
         }
-        let other = mended(Knobs { ledger, ..other });
+        let other = mended(Knobs { ledger, ids, ..other });
         if other.config().is_ok() { other } else { now.clone() }
     })
 }

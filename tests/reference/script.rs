@@ -98,6 +98,8 @@ impl Move {
                 What::Limit(parts) => Event::LimitReceived { min_gap: span(parts) },
                 What::PingSent(which) => Event::PingSent { id: which.on(reference) },
                 What::Resume(parts) => Event::Resume { slept: span(parts) },
+                // At the end of time (T6) nobody reconnects: there is no call that could tell it.
+                What::Reconnect if reference.exhausts() => Event::Tick,
                 What::Reconnect => return Step::Reconnect(now.max(reference.now())),
                 What::Reconfigure(ref knobs) => return Step::Reconfigure(knobs.clone(), now),
             },

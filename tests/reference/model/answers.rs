@@ -9,13 +9,11 @@ use super::{Act, Nanos, Reference, Twist};
 impl Reference {
     /// A1 to A4.
     pub(super) fn on_ping(&mut self, id: PingId) {
+        self.tell_unexpected();
         let answering = self.liveness.is_live()
             || (self.liveness == Liveness::Lost && self.rules.reopens());
         if !answering {
             return;
-        }
-        if self.rules.knobs.mode == Mode::Initiator {
-            self.tell(Findings::UNEXPECTED_PING); // P1
         }
         if !self.rules.answers() {
             return;
@@ -28,6 +26,13 @@ impl Reference {
             self.sent_other();
         } else {
             self.strike();
+        }
+    }
+
+    /// P1.
+    pub(super) fn tell_unexpected(&mut self) {
+        if self.rules.knobs.mode == Mode::Initiator {
+            self.tell(Findings::UNEXPECTED_PING);
         }
     }
 
@@ -80,8 +85,14 @@ impl Reference {
         self.follow_plan();
     }
 
-    /// A6.
+    /// A6, while the plan is ours to move.
     pub(super) fn on_limit(&mut self, min_gap: Duration) {
+        self.take_limit(min_gap);
+        self.follow_plan();
+    }
+
+    /// A6, in any state.
+    pub(super) fn take_limit(&mut self, min_gap: Duration) {
         let nanos = min_gap.as_nanos() as Nanos;
         let mut millis = (nanos + 999_999) / 1_000_000;
         // "Rounded up to seven bits and a power of two."
@@ -94,6 +105,5 @@ impl Reference {
         if nanos > self.push_limit() {
             self.tell(Findings::LIMIT_EXCEEDED); // CF4
         }
-        self.follow_plan();
     }
 }

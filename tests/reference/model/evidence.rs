@@ -33,6 +33,15 @@ impl Reference {
     pub(super) fn evidence_after_the_end(&mut self, event: Event) {
         if let Some(pong) = self.classify(event) {
             self.tell_pong(pong);
+            if let Some(answered) = pong.answers() {
+                self.note_answer(answered, event);
+            }
+        }
+        if let Event::PingReceived { .. } = event {
+            self.tell_unexpected();
+        }
+        if let Event::LimitReceived { min_gap } = event {
+            self.take_limit(min_gap);
         }
         let void = self.call.fell; // E10
         let lost = self.liveness == Liveness::Lost;
@@ -134,35 +143,51 @@ impl Reference {
             self.ambiguous = 2; // E8
         }
         if let Some(answered) = pong.answers() {
-            self.answer(answered, event);
+            self.answer(answered, matches!(pong, Pong::Late(_)), event);
         }
     }
 
-    /// A matched or late pong.
-    fn answer(&mut self, answered: Answered, event: Event) {
+    /// A matched or late pong, in any state.
+    fn note_answer(&mut self, answered: Answered, event: Event) {
         if let Some(ping) = self.pings.iter_mut().find(|ping| ping.seq == answered.seq) {
             ping.answered = true;
         }
-        let (hold, calm) = match event {
-            Event::PongReceived { hold, calm, .. } => (hold, calm),
-            _ => (Duration::ZERO, false),
+        let hold = match event {
+            Event::PongReceived { hold, .. } => hold,
+            _ => Duration::ZERO,
         };
-        self.sample(answered, hold);
-        self.resolve(answered);
-        if calm {
+        if self.is_unambiguous() {
+            self.sample(answered, hold);
+        }
+    }
+
+    /// E8.
+    fn is_unambiguous(&self) -> bool {
+        self.ambiguous == 0 || self.rules.knobs.ids
+    }
+
+    /// A matched or late pong.
+    fn answer(&mut self, answered: Answered, late: bool, event: Event) {
+        if answered.seq == self.seq && self.ping_waits && self.is_unambiguous() {
+            self.ping_waits = false;
+            self.writer_moved();
+        }
+        self.note_answer(answered, event);
+        self.resolve(answered, late);
+        if let Event::PongReceived { calm: true, .. } = event {
             self.calm_down(); // A5
         }
     }
 
     /// E5.
-    fn resolve(&mut self, answered: Answered) {
+    fn resolve(&mut self, answered: Answered, late: bool) {
         let Some(judged) = self.judged_sent() else { return };
         let g = if self.twist == Some(Twist::ResolveWithoutGap) { 0 } else { self.rules.g };
         if answered.sent <= judged - g {
             return;
         }
         // J9: "answered in its window or lost".
-        let lost = self.window_end().is_some_and(|end| self.now > end);
+        let lost = late && self.window_end().is_some_and(|end| self.now > end);
         if !(lost && self.call.late) {
             self.record_window(lost);
         }
@@ -177,9 +202,6 @@ impl Reference {
 
     /// E6, E8, RP3.
     fn sample(&mut self, answered: Answered, hold: Duration) {
-        if self.ambiguous > 0 {
-            return;
-        }
         let hold = hold.as_nanos() as Nanos;
         let hold = if self.twist == Some(Twist::HoldCounts) { 0 } else { hold };
         let sample = (self.now - answered.rtt_from - hold).max(1);

@@ -23,7 +23,6 @@ impl Reference {
             return;
         }
         self.judge_request();
-        self.judge_unwritten();
         while let Some(end) = self.window_end()
             && self.now > end
         {
@@ -37,10 +36,11 @@ impl Reference {
         if !self.liveness.is_live() || self.draining.is_some() {
             return;
         }
-        let reason = if self.stalled() {
-            Some(Reason::WriteStalled) // J11
-        } else if self.verdict_by_silence_is_due() {
+        self.last_wait(); // J6
+        let reason = if self.verdict_by_silence_is_due() {
             Some(self.reason_of_silence())
+        } else if self.stalled() {
+            Some(Reason::WriteStalled) // J11
         } else {
             self.call.convicted
         };
@@ -82,21 +82,25 @@ impl Reference {
         }
         let v = self.limit_of_silence();
         match self.reprobe {
-            Reprobe::None => Some(v.max(self.last_wait().unwrap_or(v))),
             Reprobe::Granted => None,
             Reprobe::Running(until) => Some(v.max(until)),
-            Reprobe::Spent => Some(v),
+            Reprobe::None | Reprobe::Spent => Some(v),
         }
     }
 
     /// J6: "when V is passed with no misses while the written judged ping's window still runs, V
     /// waits for its end, once a silence: under Reprobe, and under the external schedule."
-    fn last_wait(&self) -> Option<Nanos> {
+    fn last_wait(&mut self) {
         let waits = self.rules.knobs.late_policy == LatePolicy::Reprobe || self.rules.external();
-        if !waits || self.misses > 0 || self.ping_waits {
-            return None;
+        let first = self.reprobe == Reprobe::None && self.misses == 0 && !self.ping_waits;
+        if waits
+            && first
+            && self.verdict_by_silence_is_due()
+            && let Some(end) = self.window_end()
+        {
+            self.reprobe = Reprobe::Running(end);
+            self.tell(Findings::REPROBE);
         }
-        self.window_end()
     }
 
     pub(super) fn verdict_by_silence_is_due(&self) -> bool {
@@ -109,7 +113,7 @@ impl Reference {
     fn reason_of_silence(&self) -> Reason {
         let slow_writer = self.newest().is_some_and(|ping| {
             self.ping_waits
-                || ping.written.is_some_and(|written| written > ping.sent + self.rules.slack)
+                || ping.written.is_some_and(|written| written > ping.emitted + self.rules.slack)
         });
         if self.misses > 0 {
             Reason::NoResponse
@@ -132,7 +136,7 @@ impl Reference {
         }
     }
 
-    /// P8: when the judged ping's window ends; `None` while it waits to be written.
+    /// P8: when the judged ping's window ends.
     pub(super) fn window_end(&self) -> Option<Nanos> {
         let judged = self.judged?;
         Some(judged.from + self.rules.w)
@@ -148,27 +152,41 @@ impl Reference {
         let Some(judged) = self.judged.take() else { return };
         let Some(&ping) = self.ping(judged.seq) else { return };
         let waiting = self.ping_waits && self.newest().is_some_and(|newest| newest.seq == ping.seq);
+        if self.liveness == Liveness::Lost {
+            if waiting {
+                self.tell(Findings::WRITE_STALLED);
+                self.ping_waits = false; // Section 9: given up in Lost
+            }
+            self.judge_next(judged);
+            return;
+        }
+        if waiting {
+            self.tell(Findings::WRITE_STALLED); // J11: a ping unwritten for W
+        }
         let life = self.life_since(ping.sent);
         // J6: "a granted ping written more than slack after its emission is no miss".
-        let slow = ping.granted
-            && ping.written.is_some_and(|written| written > ping.sent + self.rules.slack);
+        let slow = matches!(self.reprobe, Reprobe::Running(_))
+            && ping.written.is_some_and(|written| written > ping.emitted + self.rules.slack);
         if (!life || self.twist == Some(Twist::MissDespiteLife)) && !waiting && !slow {
-            self.misses = self.misses.saturating_add(1);
+            // "The run counts to N."
+            self.misses = (self.misses + 1).min(self.rules.knobs.attempts);
             self.tell(Findings::MISS);
         }
-        if !self.rules.knobs.ids {
-            self.ambiguous = 2; // E8
-        }
+        self.ambiguous = 2; // E8
         if self.liveness == Liveness::Recovering {
             self.good_replies = 0; // LC7
         } else {
             self.unanswered_run = self.unanswered_run.saturating_add(1);
             self.judge_unanswered(life);
         }
-        if !self.call.late || self.twist == Some(Twist::LateCallsRecordLoss) {
+        if !waiting && (!self.call.late || self.twist == Some(Twist::LateCallsRecordLoss)) {
             self.record_window(true);
         }
-        // "Then the newest ping, if newer and unanswered, becomes the judged one."
+        self.judge_next(judged);
+    }
+
+    /// P8: "then the newest ping, if newer and unanswered, becomes the judged one."
+    fn judge_next(&mut self, judged: Judged) {
         if let Some(&newest) = self.newest()
             && newest.seq > judged.seq
             && !newest.answered
@@ -250,6 +268,10 @@ impl Reference {
     pub(super) fn fall(&mut self, reason: Reason) {
         self.becomes(Liveness::Lost, reason);
         self.call.fell = true;
+        self.plan = self.last_ping + self.rules.down.max(self.ge()); // P13
+        if self.newest().is_some_and(|newest| !newest.answered) {
+            self.ambiguous = 2; // E8
+        }
         self.judged = None;
         self.reprobe = Reprobe::None;
         self.windows.clear();

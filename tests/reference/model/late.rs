@@ -55,14 +55,18 @@ impl Reference {
             return;
         }
         self.tell(Findings::REPROBE);
-        if !self.rules.knobs.ids && self.newest().is_some_and(|ping| !ping.answered) {
+        if self.newest().is_some_and(|ping| !ping.answered) {
             self.ambiguous = 2; // E8
         }
-        let outstanding = !self.rules.knobs.ids && self.judged.is_some();
+        let runs = self.window_end().is_some_and(|end| self.now <= end);
+        let outstanding = !self.rules.knobs.ids && runs;
         if self.ping_waits || outstanding {
             // "That one's window is begun anew instead."
-            if let Some(newest) = self.newest() {
-                self.judged = Some(Judged { seq: newest.seq, from: self.now });
+            let now = self.now;
+            if let Some(newest) = self.pings.last_mut() {
+                newest.sent = now;
+                self.last_ping = now;
+                self.judged = Some(Judged { seq: newest.seq, from: now });
             }
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
         } else if self.request.is_some() || !self.rules.probes() {
@@ -128,6 +132,7 @@ impl Reference {
         }
         for ping in &mut self.pings {
             ping.sent = moved(ping.sent);
+            ping.emitted = moved(ping.emitted);
             ping.written = ping.written.map(moved);
         }
     }

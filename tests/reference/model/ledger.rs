@@ -10,7 +10,9 @@ pub struct Ping {
     pub seq: u32,
     /// What the frame says: never moved.
     pub stamp: Nanos,
+    /// Its emission; with write reports its writing, once that is told.
     pub sent: Nanos,
+    pub emitted: Nanos,
     pub written: Option<Nanos>,
     pub answered: bool,
     /// Sent by a grant (J6).
@@ -58,7 +60,7 @@ impl Reference {
     /// What kind of pong the event is, if it is one.
     pub(super) fn classify(&self, event: Event) -> Option<Pong> {
         match event {
-            Event::AnonymousPongReceived => Some(self.classify_newest()),
+            Event::AnonymousPongReceived => Some(self.classify_anonymous()),
             Event::PongReceived { id, stamp, .. } => {
                 Some(self.classify_id(id, stamp.map(|stamp| Nanos::from(stamp.as_nanos()))))
             }
@@ -67,6 +69,20 @@ impl Reference {
     }
 
     /// E8: "a pong answers the newest ping, if that is unanswered; else it is duplicate".
+    fn classify_anonymous(&self) -> Pong {
+        match self.classify_newest() {
+            // E8: while samples are ambiguous, it is late exactly if no ping is judged.
+            Pong::Matched(answered) | Pong::Late(answered) if self.ambiguous > 0 => {
+                if self.judged.is_some() {
+                    Pong::Matched(answered)
+                } else {
+                    Pong::Late(answered)
+                }
+            }
+            pong => pong,
+        }
+    }
+
     fn classify_newest(&self) -> Pong {
         match self.newest() {
             None => Pong::Unmatched,

@@ -120,7 +120,6 @@ pub struct Reference {
     windows: Vec<bool>,
     told_loss: bool,
     ping_waits: bool,
-    told_unwritten: bool,
     owing: bool,
     stall: Option<Nanos>,
     // Section 7.
@@ -178,7 +177,6 @@ impl Reference {
             windows: Vec::new(),
             told_loss: false,
             ping_waits: false,
-            told_unwritten: false,
             owing: false,
             stall: None,
             tat: 0,
@@ -274,7 +272,7 @@ impl Reference {
     }
 
     /// T6.
-    fn exhausts(&self) -> bool {
+    pub fn exhausts(&self) -> bool {
         self.now > Nanos::from(u64::MAX) - 4 * MAX_SPAN.as_nanos() as Nanos
     }
 

@@ -20,7 +20,9 @@ impl Reference {
     /// P2 and P3: the plan after a ping at `now`, where `k` is the newest number before it.
     pub(super) fn plan_after(&mut self, k: u32) {
         let (t, s, ie, ge) = (self.now, self.plan, self.ie(), self.ge());
-        if s <= t {
+        if self.liveness == Liveness::Lost {
+            self.plan = t + self.rules.down.max(ge); // P13
+        } else if s <= t {
             let mut next = s + self.jittered(k);
             if next < t + ge {
                 let short = t + ge - next;
@@ -38,7 +40,7 @@ impl Reference {
     /// Where pings (or beacons) may leave at all (P1, P13).
     pub(super) fn may_send(&self) -> bool {
         let open = self.liveness.is_live()
-            || (self.liveness == Liveness::Lost && !self.is_over() && self.rules.probes());
+            || (self.liveness == Liveness::Lost && !self.is_over());
         open && self.draining.is_none() && self.suspended.is_none() && self.rules.sends_on_plan()
     }
 
@@ -71,7 +73,11 @@ impl Reference {
             (se.max(judged.from + self.rules.w), false)
         };
         // "Neither rule at or after the limit of silence."
-        (at < self.limit_of_silence()).then_some((at, instead))
+        if at < self.limit_of_silence() {
+            Some((at, instead))
+        } else {
+            instead.then_some((Nanos::MAX, true))
+        }
     }
 
     /// When the next ping (or planned beacon) is due; `None` where none may leave.
@@ -79,15 +85,17 @@ impl Reference {
         if !self.may_send() {
             return None;
         }
-        let due = if self.is_wanted() {
+        let due = if self.ping_waits {
+            self.plan // P9: nothing but a slot can be left out.
+        } else if self.is_wanted() {
             self.gap_end().unwrap_or(self.now)
         } else if self.liveness == Liveness::Lost {
-            self.last_ping + self.rules.down.max(self.ge()) // P13
+            self.plan // P13
         } else {
             match self.hurried() {
                 Some((at, true)) => at,
-                Some((at, false)) if !self.ping_waits => at.min(self.plan),
-                _ => self.plan,
+                Some((at, false)) => at.min(self.plan),
+                None => self.plan,
             }
         };
         Some(self.gap_end().map_or(due, |end| due.max(end)))

@@ -22,6 +22,9 @@ impl Reference {
         if self.next_ping().is_none_or(|due| due > self.now) {
             return;
         }
+        if self.excuse_slot() {
+            return; // P5
+        }
         if self.waits_to_be_written() {
             // P9.
             if self.plan <= self.now {
@@ -29,9 +32,6 @@ impl Reference {
                 self.plan_after(self.seq);
             }
             return;
-        }
-        if self.excuse_slot() {
-            return; // P5
         }
         if !self.rules.knobs.ids && self.judged.is_some() {
             return; // P9
@@ -72,9 +72,6 @@ impl Reference {
 
     fn send_ping(&mut self) {
         let granted = self.reprobe == Reprobe::Granted;
-        if self.liveness == Liveness::Lost {
-            self.plan = self.now;
-        }
         self.plan_after(self.seq);
         let id = self.number();
         self.call.probe = Some(Act::SendPing { id, stamp: self.now as u64 });
@@ -82,6 +79,7 @@ impl Reference {
             seq: id.seq(),
             stamp: self.now,
             sent: self.now,
+            emitted: self.now,
             written: None,
             answered: false,
             granted,
@@ -100,7 +98,6 @@ impl Reference {
         self.ambiguous = self.ambiguous.saturating_sub(1); // E8
         if self.rules.knobs.write_reports {
             self.ping_waits = true;
-            self.told_unwritten = false;
             self.something_waits(); // J11
         } else {
             self.last_sent = self.now; // P12

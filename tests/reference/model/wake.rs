@@ -18,7 +18,6 @@ impl Reference {
             self.grant_end(),
             self.sign_at(),
             self.request.map(|asked| asked + self.rules.w),
-            self.unwritten_at(),
             self.stall_at(),
         ];
         let moments = [self.ping_at(), self.keepalive_due()];
@@ -53,11 +52,10 @@ impl Reference {
     /// P7, P9, P10: a ping that must wait for something else is no reason to wake.
     fn ping_at(&self) -> Option<Nanos> {
         let due = self.next_ping()?;
-        let waits = (self.is_wanted() && self.waits_to_be_written())
-            || (!self.rules.knobs.ids && self.judged.is_some())
+        let waits = (!self.rules.knobs.ids && self.judged.is_some() && !self.ping_waits)
             || (self.rules.external()
                 && !self.wanted
                 && (self.judged.is_some() || self.request.is_some()));
-        (!waits).then_some(due)
+        (!waits && due < Nanos::MAX).then_some(due)
     }
 }

@@ -1,6 +1,6 @@
 //! J11: what waits to be written, where writes are reported.
 
-use heartbeat_proto::{Findings, Liveness, PingId};
+use heartbeat_proto::{Liveness, PingId};
 
 use super::{Reference, Twist};
 
@@ -11,7 +11,7 @@ impl Reference {
     }
 
     /// "Starts anew at each `TxProgress`, `PongSent` or `PingSent`, and ends when nothing waits."
-    fn writer_moved(&mut self) {
+    pub(super) fn writer_moved(&mut self) {
         let waits = self.ping_waits || self.owing;
         self.stall = waits.then_some(self.now);
         self.last_sent = self.now; // P12
@@ -27,17 +27,20 @@ impl Reference {
         }
         let now = self.now;
         let newest = id == PingId::new(self.epoch, self.seq);
-        if newest && self.ping_waits {
+        if !newest || !self.ping_waits {
+            return;
+        }
+        {
             self.ping_waits = false;
             if let Some(ping) = self.pings.last_mut() {
                 ping.written = Some(now);
-                let (seq, granted) = (ping.seq, ping.granted);
-                if let Some(judged) = &mut self.judged
-                    && judged.seq == seq
-                    && !granted
-                    && self.twist != Some(Twist::WindowFromEmission)
-                {
-                    judged.from = now; // P8
+                ping.sent = now;
+                self.last_ping = now;
+                let seq = ping.seq;
+                let running = matches!(self.reprobe, super::Reprobe::Running(_)); // J6
+                let unjudged = self.judged.is_none_or(|judged| judged.seq == seq && !running);
+                if unjudged && !ping.answered && self.twist != Some(Twist::WindowFromEmission) {
+                    self.judged = Some(super::Judged { seq, from: now }); // P8
                 }
             }
         }
@@ -66,22 +69,10 @@ impl Reference {
         }
     }
 
-    /// J11: "a ping unwritten for W is told as `write_stalled` before that."
-    pub(super) fn judge_unwritten(&mut self) {
-        if self.unwritten_at().is_some_and(|limit| self.now > limit) {
-            self.tell(Findings::WRITE_STALLED);
-            self.told_unwritten = true;
-        }
-    }
-
-    pub(super) fn unwritten_at(&self) -> Option<super::Nanos> {
-        let waits = self.ping_waits && !self.told_unwritten;
-        waits.then_some(self.last_ping + self.rules.w)
-    }
-
     /// J11: when the writer's limit is reached.
     pub(super) fn stall_at(&self) -> Option<super::Nanos> {
-        Some(self.stall? + self.rules.write_stall)
+        let judged = self.liveness.is_live() && self.draining.is_none();
+        Some(self.stall.filter(|_| judged)? + self.rules.write_stall)
     }
 
     pub(super) fn stalled(&self) -> bool {
