@@ -31,6 +31,7 @@ impl Reference {
 
     /// E9.
     pub(super) fn evidence_after_the_end(&mut self, event: Event) {
+        let evidence = self.is_evidence(event);
         if let Some(pong) = self.classify(event) {
             self.tell_pong(pong);
             if let Some(answered) = pong.answers() {
@@ -43,9 +44,8 @@ impl Reference {
         if let Event::LimitReceived { min_gap } = event {
             self.take_limit(min_gap);
         }
-        let void = self.call.fell; // E10
         let lost = self.liveness == Liveness::Lost;
-        if lost && !void && !self.told_mistake && self.is_evidence(event) {
+        if lost && !self.told_mistake && evidence {
             self.tell(Findings::MISTAKE);
             self.told_mistake = true;
         }
@@ -53,15 +53,14 @@ impl Reference {
 
     /// E10: under Strict the verdict falls first.
     pub(super) fn verdict_before_evidence(&mut self, event: Event) {
-        let convicts = self.liveness.is_live() && self.verdict_by_silence_is_due();
-        if !convicts || !self.is_evidence(event) {
+        if !self.verdict_by_silence_is_due() {
             return;
         }
         if self.rules.knobs.late_policy == LatePolicy::Strict
             && self.twist != Some(Twist::StrictTakesLateEvidence)
         {
             self.judge();
-        } else {
+        } else if self.is_evidence(event) {
             self.tell(Findings::LATE_EVIDENCE);
         }
     }
@@ -88,7 +87,7 @@ impl Reference {
         match self.liveness {
             Liveness::Starting => self.becomes(Liveness::Alive, Reason::Heard), // LC2
             Liveness::Recovering => {
-                if self.good_replies == 0 && !self.reopened {
+                if !self.reopened || !self.rules.reopens() {
                     self.becomes(Liveness::Alive, Reason::Heard); // LC8
                 } else if exact || !self.rules.probes() {
                     self.good_reply();
@@ -134,6 +133,11 @@ impl Reference {
     }
 
     fn take_pong(&mut self, event: Event, pong: Pong) {
+        if let Event::PongReceived { calm: true, .. } = event
+            && pong.answers().is_some()
+        {
+            self.calm_down(); // A5
+        }
         self.take_evidence(event);
         if matches!(pong, Pong::Matched(_) | Pong::Late(_) | Pong::Forgotten) {
             self.unanswered_run = 0; // J10
@@ -174,9 +178,6 @@ impl Reference {
         }
         self.note_answer(answered, event);
         self.resolve(answered, late);
-        if let Event::PongReceived { calm: true, .. } = event {
-            self.calm_down(); // A5
-        }
     }
 
     /// E5.

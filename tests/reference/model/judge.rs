@@ -7,7 +7,7 @@ use super::{Judged, Nanos, Reference, Reprobe, Twist};
 impl Reference {
     /// The judgement of a call.
     pub(super) fn judge(&mut self) {
-        if self.suspended.is_some() {
+        if self.suspended.is_some() || self.is_over() {
             return;
         }
         if self.liveness == Liveness::Idle {
@@ -20,33 +20,44 @@ impl Reference {
             && self.now > limit
         {
             self.fall(Reason::DrainTimeout); // LC3
+        }
+        if self.draining.is_some() {
             return;
         }
+        self.end_windows();
+        if let Reprobe::Running(until) = self.reprobe
+            && self.now > until
+        {
+            self.reprobe = Reprobe::Spent;
+        }
+        if !self.liveness.is_live() {
+            return;
+        }
+        self.last_wait(); // J6
+        let reason = if self.call.convicted.is_some() {
+            self.call.convicted // J9, J10, A3
+        } else if self.verdict_by_silence_is_due() {
+            Some(self.reason_of_silence())
+        } else if self.stalled() {
+            Some(Reason::WriteStalled) // J11
+        } else {
+            None
+        };
+        match reason {
+            Some(reason) => self.fall(reason),
+            None => self.judge_signs(),
+        }
+    }
+
+    pub(super) fn end_windows(&mut self) {
         self.judge_request();
         while let Some(end) = self.window_end()
             && self.now > end
         {
             self.end_window();
         }
-        if let Reprobe::Running(until) = self.reprobe
-            && self.now > until
-        {
-            self.reprobe = Reprobe::Spent;
-        }
-        if !self.liveness.is_live() || self.draining.is_some() {
-            return;
-        }
-        self.last_wait(); // J6
-        let reason = if self.verdict_by_silence_is_due() {
-            Some(self.reason_of_silence())
-        } else if self.stalled() {
-            Some(Reason::WriteStalled) // J11
-        } else {
-            self.call.convicted
-        };
-        match reason {
-            Some(reason) => self.fall(reason),
-            None => self.judge_signs(),
+        if self.lone.is_some_and(|from| self.passed(from, self.rules.w)) {
+            self.lone = None;
         }
     }
 
@@ -152,10 +163,12 @@ impl Reference {
         let Some(judged) = self.judged.take() else { return };
         let Some(&ping) = self.ping(judged.seq) else { return };
         let waiting = self.ping_waits && self.newest().is_some_and(|newest| newest.seq == ping.seq);
+        self.ambiguous = 2; // E8
         if self.liveness == Liveness::Lost {
             if waiting {
                 self.tell(Findings::WRITE_STALLED);
                 self.ping_waits = false; // Section 9: given up in Lost
+                self.stall = self.stall.filter(|_| self.owing);
             }
             self.judge_next(judged);
             return;
@@ -166,20 +179,22 @@ impl Reference {
         let life = self.life_since(ping.sent);
         // J6: "a granted ping written more than slack after its emission is no miss".
         let slow = matches!(self.reprobe, Reprobe::Running(_))
+            && ping.seq == self.seq // KNOWN DIFFERENCE 1: see `known.rs`.
             && ping.written.is_some_and(|written| written > ping.emitted + self.rules.slack);
         if (!life || self.twist == Some(Twist::MissDespiteLife)) && !waiting && !slow {
             // "The run counts to N."
             self.misses = (self.misses + 1).min(self.rules.knobs.attempts);
             self.tell(Findings::MISS);
         }
-        self.ambiguous = 2; // E8
-        if self.liveness == Liveness::Recovering {
+        if waiting || slow {
+            // P8, J6: neither a miss nor unanswered.
+        } else if self.liveness == Liveness::Recovering {
             self.good_replies = 0; // LC7
         } else {
             self.unanswered_run = self.unanswered_run.saturating_add(1);
             self.judge_unanswered(life);
         }
-        if !waiting && (!self.call.late || self.twist == Some(Twist::LateCallsRecordLoss)) {
+        if !waiting && !slow && (!self.call.late || self.twist == Some(Twist::LateCallsRecordLoss)) {
             self.record_window(true);
         }
         self.judge_next(judged);
@@ -269,10 +284,9 @@ impl Reference {
         self.becomes(Liveness::Lost, reason);
         self.call.fell = true;
         self.plan = self.last_ping + self.rules.down.max(self.ge()); // P13
-        if self.newest().is_some_and(|newest| !newest.answered) {
-            self.ambiguous = 2; // E8
-        }
+        self.ambiguous = 2; // E8
         self.judged = None;
+        self.lone = None;
         self.reprobe = Reprobe::None;
         self.windows.clear();
         self.told_loss = false;
@@ -281,8 +295,7 @@ impl Reference {
         self.stall = None;
         self.wanted = false;
         self.request = None;
-        if matches!(reason, Reason::StartupTimeout | Reason::DrainTimeout) {
-            self.final_verdict = true;
-        }
+        let hard = matches!(reason, Reason::StartupTimeout | Reason::DrainTimeout);
+        self.final_verdict = hard || !self.rules.reopens();
     }
 }

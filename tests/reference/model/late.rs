@@ -22,7 +22,8 @@ impl Reference {
         let Some(lateness) = self.lateness() else { return };
         let slack = if self.twist == Some(Twist::NoSlack) { 0 } else { self.rules.slack };
         // LC6: "a `Resume` is itself never a late call".
-        if !self.liveness.is_live() || lateness <= slack || matches!(event, Event::Resume { .. }) {
+        let judging = self.liveness.is_live() && self.draining.is_none();
+        if !judging || lateness <= slack || matches!(event, Event::Resume { .. }) {
             return;
         }
         self.tell(Findings::LATE_CALL);
@@ -37,14 +38,19 @@ impl Reference {
                 if let Some(stall) = &mut self.stall {
                     *stall = (*stall + lateness).min(self.now);
                 }
-                let soon = self.limit_of_silence() < self.now + self.rules.w;
-                let again = self.twist == Some(Twist::GrantsForEver);
-                let first = self.reprobe == Reprobe::None || again;
-                if soon && first && !self.is_evidence(event) {
-                    self.grant();
-                }
+                self.call.may_grant = !self.is_evidence(event);
             }
             _ => unreachable!("a policy that the text does not know"),
+        }
+    }
+
+    /// J6: what a late call is granted, once its event is known.
+    pub(super) fn late_grant(&mut self) {
+        let soon = self.limit_of_silence() < self.now + self.rules.w;
+        let again = self.twist == Some(Twist::GrantsForEver);
+        let first = self.reprobe == Reprobe::None || again;
+        if self.call.may_grant && soon && first {
+            self.grant();
         }
     }
 
@@ -55,11 +61,11 @@ impl Reference {
             return;
         }
         self.tell(Findings::REPROBE);
+        self.end_windows();
         if self.newest().is_some_and(|ping| !ping.answered) {
             self.ambiguous = 2; // E8
         }
-        let runs = self.window_end().is_some_and(|end| self.now <= end);
-        let outstanding = !self.rules.knobs.ids && runs;
+        let outstanding = !self.rules.knobs.ids && self.judged.is_some();
         if self.ping_waits || outstanding {
             // "That one's window is begun anew instead."
             let now = self.now;
@@ -70,7 +76,9 @@ impl Reference {
             }
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
         } else if self.request.is_some() || !self.rules.probes() {
+            // "The window alone runs from `now`."
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
+            self.lone = Some(self.now);
         } else {
             self.reprobe = Reprobe::Granted;
         }
@@ -103,6 +111,7 @@ impl Reference {
         self.shift(began, by);
         self.tell(Findings::RESUMED);
         self.judged = None;
+        self.request = None;
         if self.liveness.is_live() {
             self.grant();
             self.call.findings = self.call.findings.without(Findings::REPROBE);

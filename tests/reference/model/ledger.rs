@@ -95,10 +95,10 @@ impl Reference {
         if id.epoch() != self.epoch {
             return Pong::WrongEpoch;
         }
-        let Some(&newest) = self.newest() else { return Pong::Unmatched };
-        if id.seq() == 0 || id.seq() > newest.seq {
+        if id.seq() == 0 || id.seq() > self.seq {
             return Pong::Unmatched;
         }
+        let Some(&newest) = self.newest() else { return Pong::Forgotten };
         match self.rules.knobs.ledger {
             LedgerKind::Table => {
                 let known = self.pings.len().saturating_sub(4);

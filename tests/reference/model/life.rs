@@ -102,6 +102,9 @@ impl Reference {
         if !self.is_over() && !self.exhausted {
             self.note_lateness();
             self.follow_configuration();
+            self.judge();
+            self.probe();
+            self.keepalive();
         }
         self.wake = self.wake_up();
         self.explain(before);

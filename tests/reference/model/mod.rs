@@ -68,6 +68,7 @@ struct Call {
     transition: Option<(Liveness, Liveness, Reason)>,
     findings: Findings,
     late: bool,
+    may_grant: bool,
     fell: bool,
     /// A verdict of J9, J10 or A3 that is to fall.
     convicted: Option<Reason>,
@@ -106,6 +107,8 @@ pub struct Reference {
     last_ping: Nanos,
     pub pings: Vec<Ping>,
     judged: Option<Judged>,
+    /// The start of a window that runs alone (J6).
+    lone: Option<Nanos>,
     wanted: bool,
     request: Option<Nanos>,
     last_sent: Nanos,
@@ -164,6 +167,7 @@ impl Reference {
             last_ping: now,
             pings: Vec::new(),
             judged: None,
+            lone: None,
             wanted: false,
             request: None,
             last_sent: now,
@@ -235,6 +239,7 @@ impl Reference {
             return;
         }
         self.take(event);
+        self.late_grant(); // J6
         self.judge();
         self.probe();
         self.keepalive();

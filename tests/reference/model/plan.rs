@@ -46,7 +46,7 @@ impl Reference {
 
     /// "Until a ping was sent, no gap" (P4); the earliest moment for the next.
     pub(super) fn gap_end(&self) -> Option<Nanos> {
-        (!self.pings.is_empty()).then(|| {
+        (self.seq > 0).then(|| {
             let gap = if self.twist == Some(Twist::GapUnpushed) { self.rules.g } else { self.ge() };
             self.last_ping + gap
         })
@@ -101,30 +101,30 @@ impl Reference {
         Some(self.gap_end().map_or(due, |end| due.max(end)))
     }
 
-    /// P5: a slot that traffic excuses is moved. True if it was.
-    pub(super) fn excuse_slot(&mut self) -> bool {
-        let by_the_plan = self.liveness.is_live()
-            && !self.is_wanted()
-            && self.plan <= self.now
-            && self.hurried().is_none_or(|(at, instead)| !instead && at > self.now);
+    /// P5: a slot that traffic excuses is moved.
+    pub(super) fn excuse_slot(&mut self) {
         let idle = self.rules.knobs.probing == Probing::WhenIdle && !self.rules.external();
-        if !by_the_plan || !idle || !self.traffic || !self.rules.probes() {
-            return false;
+        let here = self.liveness.is_live() && self.may_send() && self.rules.probes();
+        let come = self.plan.max(self.gap_end().unwrap_or(0)) <= self.now;
+        if !idle || !here || !come || !self.traffic || self.is_wanted() {
+            return;
         }
         let most = self.last_ping + Nanos::from(self.rules.knobs.verify_every) * self.ie();
         let most = if self.twist == Some(Twist::TrafficExcusesForever) { Nanos::MAX } else { most };
         let moved = (self.ev + self.jittered(self.seq)).min(most);
-        if moved <= self.now {
-            return false;
+        if moved > self.now {
+            self.plan = moved;
         }
-        self.plan = moved;
-        true
     }
 
     /// LC9, A5, A6: the plan lies between `I'(k)` and `Ie` after the last ping, or at `now`.
     pub(super) fn follow_plan(&mut self) {
-        let earliest = self.last_ping + self.jittered(self.seq);
-        let latest = self.last_ping + self.ie();
+        if self.liveness == Liveness::Lost {
+            return; // P13
+        }
+        // The first ping needs no gap.
+        let gap = if self.seq == 0 { 0 } else { self.jittered(self.seq) };
+        let (earliest, latest) = (self.last_ping + gap, self.last_ping + self.ie());
         self.plan = self.plan.clamp(earliest, latest).max(self.now);
     }
 }

@@ -19,11 +19,9 @@ impl Reference {
 
     /// The probe of a call.
     pub(super) fn probe(&mut self) {
+        self.excuse_slot();
         if self.next_ping().is_none_or(|due| due > self.now) {
             return;
-        }
-        if self.excuse_slot() {
-            return; // P5
         }
         if self.waits_to_be_written() {
             // P9.

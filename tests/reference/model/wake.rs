@@ -10,12 +10,15 @@ impl Reference {
         if self.exhausted || self.is_over() || self.suspended.is_some() {
             return None;
         }
+        if self.draining.is_some() {
+            return self.draining.map(|limit| limit + 1); // LC3
+        }
         let limits = [
             self.startup_at(),
-            self.draining,
             self.verdict_at(),
             self.window_end(),
             self.grant_end(),
+            self.lone.map(|from| from + self.rules.w),
             self.sign_at(),
             self.request.map(|asked| asked + self.rules.w),
             self.stall_at(),
@@ -52,7 +55,7 @@ impl Reference {
     /// P7, P9, P10: a ping that must wait for something else is no reason to wake.
     fn ping_at(&self) -> Option<Nanos> {
         let due = self.next_ping()?;
-        let waits = (!self.rules.knobs.ids && self.judged.is_some() && !self.ping_waits)
+        let waits = (!self.rules.knobs.ids && self.judged.is_some())
             || (self.rules.external()
                 && !self.wanted
                 && (self.judged.is_some() || self.request.is_some()));

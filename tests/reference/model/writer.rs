@@ -34,12 +34,14 @@ impl Reference {
             self.ping_waits = false;
             if let Some(ping) = self.pings.last_mut() {
                 ping.written = Some(now);
-                ping.sent = now;
-                self.last_ping = now;
                 let seq = ping.seq;
                 let running = matches!(self.reprobe, super::Reprobe::Running(_)); // J6
+                if !running {
+                    ping.sent = now;
+                    self.last_ping = now;
+                }
                 let unjudged = self.judged.is_none_or(|judged| judged.seq == seq && !running);
-                if unjudged && !ping.answered && self.twist != Some(Twist::WindowFromEmission) {
+                if unjudged && self.twist != Some(Twist::WindowFromEmission) {
                     self.judged = Some(super::Judged { seq, from: now }); // P8
                 }
             }
