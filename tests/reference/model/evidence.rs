@@ -38,8 +38,10 @@ impl Reference {
                 self.note_answer(answered, event);
             }
         }
-        if let Event::PingReceived { .. } = event {
-            self.tell_unexpected();
+        match event {
+            Event::PingReceived { .. } => self.tell_unexpected(),
+            Event::PingSent { id } => self.on_ping_sent(id),
+            _ => {}
         }
         if let Event::LimitReceived { min_gap } = event {
             self.take_limit(min_gap);
@@ -91,6 +93,8 @@ impl Reference {
                     self.becomes(Liveness::Alive, Reason::Heard); // LC8
                 } else if exact || !self.rules.probes() {
                     self.good_reply();
+                } else {
+                    self.recovered();
                 }
             }
             _ => {}
@@ -188,10 +192,9 @@ impl Reference {
             return;
         }
         // J9: "answered in its window or lost".
-        let lost = late && self.window_end().is_some_and(|end| self.now > end);
-        if !(lost && self.call.late) {
-            self.record_window(lost);
-        }
+        let matched = !late && self.judged.is_some_and(|judged| judged.seq == answered.seq);
+        let lost = !matched && self.window_end().is_some_and(|end| self.now > end);
+        self.record_window(lost && !self.call.late);
         self.judged = None;
         if let Some(&newest) = self.newest()
             && newest.seq > answered.seq

@@ -122,10 +122,7 @@ impl Reference {
 
     /// J5.
     fn reason_of_silence(&self) -> Reason {
-        let slow_writer = self.newest().is_some_and(|ping| {
-            self.ping_waits
-                || ping.written.is_some_and(|written| written > ping.emitted + self.rules.slack)
-        });
+        let slow_writer = self.ping_waits || self.newest().is_some_and(|ping| ping.slow);
         if self.misses > 0 {
             Reason::NoResponse
         } else if slow_writer {
@@ -180,7 +177,7 @@ impl Reference {
         // J6: "a granted ping written more than slack after its emission is no miss".
         let slow = matches!(self.reprobe, Reprobe::Running(_))
             && ping.seq == self.seq // KNOWN DIFFERENCE 1: see `known.rs`.
-            && ping.written.is_some_and(|written| written > ping.emitted + self.rules.slack);
+            && ping.slow;
         if (!life || self.twist == Some(Twist::MissDespiteLife)) && !waiting && !slow {
             // "The run counts to N."
             self.misses = (self.misses + 1).min(self.rules.knobs.attempts);
@@ -228,18 +225,17 @@ impl Reference {
 
     /// J9.
     pub(super) fn record_window(&mut self, lost: bool) {
-        let Some((_, n, verdict)) = self.rules.knobs.loss else { return };
         self.windows.push(lost);
-        let surplus = self.windows.len().saturating_sub(usize::from(n));
-        self.windows.drain(..surplus);
         if !self.loses() {
             self.told_loss = false;
             return;
         }
-        if !self.told_loss && verdict != Verdict::Ignore {
-            self.tell(Findings::PROBE_LOSS);
-            self.told_loss = true;
+        let verdict = self.rules.knobs.loss.map_or(Verdict::Ignore, |(_, _, verdict)| verdict);
+        if self.told_loss || verdict == Verdict::Ignore || self.liveness == Liveness::Lost {
+            return;
         }
+        self.tell(Findings::PROBE_LOSS);
+        self.told_loss = true;
         if verdict == Verdict::Convict {
             self.call.convicted = Some(Reason::ProbeLoss);
         }
@@ -247,8 +243,9 @@ impl Reference {
 
     /// J9: "k lost of the last n".
     fn loses(&self) -> bool {
-        self.rules.knobs.loss.is_some_and(|(k, _, _)| {
-            self.windows.iter().filter(|lost| **lost).count() >= usize::from(k)
+        self.rules.knobs.loss.is_some_and(|(k, n, _)| {
+            let last = self.windows.iter().rev().take(usize::from(n));
+            last.filter(|lost| **lost).count() >= usize::from(k)
         })
     }
 

@@ -57,7 +57,7 @@ impl Reference {
     /// J6.
     pub(super) fn grant(&mut self) {
         let judged = self.judges() && self.liveness.is_live() && self.draining.is_none();
-        if !judged {
+        if !judged || self.suspended.is_some() {
             return;
         }
         self.tell(Findings::REPROBE);
@@ -71,12 +71,16 @@ impl Reference {
             let now = self.now;
             if let Some(newest) = self.pings.last_mut() {
                 newest.sent = now;
+                newest.emitted = now;
                 self.last_ping = now;
                 self.judged = Some(Judged { seq: newest.seq, from: now });
             }
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
-        } else if self.request.is_some() || !self.rules.probes() {
+        } else if self.request.is_some() {
             // "The window alone runs from `now`."
+            self.request = Some(self.now);
+            self.reprobe = Reprobe::Running(self.now + self.rules.w);
+        } else if !self.rules.probes() {
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
             self.lone = Some(self.now);
         } else {

@@ -14,6 +14,8 @@ pub struct Ping {
     pub sent: Nanos,
     pub emitted: Nanos,
     pub written: Option<Nanos>,
+    /// It was written more than `slack` after its emission.
+    pub slow: bool,
     pub answered: bool,
     /// Sent by a grant (J6).
     pub granted: bool,
@@ -85,7 +87,8 @@ impl Reference {
 
     fn classify_newest(&self) -> Pong {
         match self.newest() {
-            None => Pong::Unmatched,
+            None if self.seq == 0 => Pong::Unmatched,
+            None => Pong::Duplicate,
             Some(ping) if ping.answered => Pong::Duplicate,
             Some(&ping) => self.matched_or_late(ping),
         }

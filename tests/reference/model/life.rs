@@ -36,6 +36,7 @@ impl Reference {
             self.close(Reason::ClosedLocally);
         } else if self.liveness.is_live() && self.draining.is_none() {
             self.draining = Some(self.now + self.rules.drain_limit);
+            self.judged = None;
             self.wanted = false;
             self.request = None;
         }
@@ -60,6 +61,7 @@ impl Reference {
     /// LC7: Lost becomes Recovering.
     pub(super) fn reopen(&mut self) {
         self.tell(Findings::MISTAKE);
+        self.told_mistake = true; // KNOWN DIFFERENCE 2: see `known.rs`.
         self.becomes(Liveness::Recovering, Reason::Heard);
         self.reopened = true;
         self.good_replies = 0;
@@ -73,6 +75,10 @@ impl Reference {
     /// LC7: n in a row make Recovering Alive.
     pub(super) fn good_reply(&mut self) {
         self.good_replies += 1;
+        self.recovered();
+    }
+
+    pub(super) fn recovered(&mut self) {
         if self.good_replies >= self.rules.knobs.reopen_after {
             self.becomes(Liveness::Alive, Reason::Heard);
         }
@@ -100,7 +106,6 @@ impl Reference {
         let before = self.before();
         self.rules = Rules::of(knobs);
         if !self.is_over() && !self.exhausted {
-            self.note_lateness();
             self.follow_configuration();
             self.judge();
             self.probe();
@@ -120,6 +125,9 @@ impl Reference {
         }
         if !self.rules.probes() {
             self.judged = None;
+        }
+        if !self.rules.external() {
+            self.request = None;
         }
         if self.suspended.is_some() {
             return;

@@ -209,9 +209,12 @@ impl Reference {
                 self.now = given;
             }
         }
-        let before = self.before();
         self.note_lateness(); // RP1, J12
-        if self.exhausts() {
+        let before = self.before();
+        let early = self.wake.is_some_and(|wake| self.now < wake);
+        if event == Event::Tick && early {
+            // T7.
+        } else if self.exhausts() {
             // T6.
             if !self.exhausted {
                 self.tell(Findings::CLOCK_EXHAUSTED);

@@ -104,7 +104,7 @@ impl Reference {
     /// P5: a slot that traffic excuses is moved.
     pub(super) fn excuse_slot(&mut self) {
         let idle = self.rules.knobs.probing == Probing::WhenIdle && !self.rules.external();
-        let here = self.liveness.is_live() && self.may_send() && self.rules.probes();
+        let here = self.may_send() && self.rules.probes();
         let come = self.plan.max(self.gap_end().unwrap_or(0)) <= self.now;
         if !idle || !here || !come || !self.traffic || self.is_wanted() {
             return;

@@ -19,6 +19,13 @@ impl Reference {
 
     /// The probe of a call.
     pub(super) fn probe(&mut self) {
+        if !self.rules.knobs.ids && self.judged.is_some() {
+            return; // P9
+        }
+        let open = self.judged.is_some() || self.request.is_some();
+        if self.rules.external() && !self.wanted && open {
+            return; // P10
+        }
         self.excuse_slot();
         if self.next_ping().is_none_or(|due| due > self.now) {
             return;
@@ -30,9 +37,6 @@ impl Reference {
                 self.plan_after(self.seq);
             }
             return;
-        }
-        if !self.rules.knobs.ids && self.judged.is_some() {
-            return; // P9
         }
         if self.rules.external() && !self.wanted {
             self.request_probe();
@@ -51,9 +55,6 @@ impl Reference {
 
     /// P10.
     fn request_probe(&mut self) {
-        if self.judged.is_some() || self.request.is_some() {
-            return;
-        }
         self.call.request = true;
         self.request = Some(self.now);
         self.plan_after(self.seq);
@@ -69,7 +70,9 @@ impl Reference {
     }
 
     fn send_ping(&mut self) {
-        let granted = self.reprobe == Reprobe::Granted;
+        // J6: by a grant, or as the probe that a grant asked the caller for.
+        let granted = self.reprobe == Reprobe::Granted
+            || (matches!(self.reprobe, Reprobe::Running(_)) && self.request.is_some());
         self.plan_after(self.seq);
         let id = self.number();
         self.call.probe = Some(Act::SendPing { id, stamp: self.now as u64 });
@@ -79,6 +82,7 @@ impl Reference {
             sent: self.now,
             emitted: self.now,
             written: None,
+            slow: false,
             answered: false,
             granted,
         });
@@ -97,9 +101,8 @@ impl Reference {
         if self.rules.knobs.write_reports {
             self.ping_waits = true;
             self.something_waits(); // J11
-        } else {
-            self.last_sent = self.now; // P12
         }
+        self.emitted();
     }
 
     fn send_beacon(&mut self) {
@@ -121,8 +124,14 @@ impl Reference {
         if self.rules.knobs.write_reports {
             self.owing = true;
             self.something_waits();
-        } else {
-            self.last_sent = self.now; // P12
+        }
+        self.emitted();
+    }
+
+    /// P12: sent is what was emitted, or with write reports what the writer reports.
+    fn emitted(&mut self) {
+        if !self.rules.knobs.write_reports {
+            self.last_sent = self.now;
         }
     }
 
@@ -134,7 +143,8 @@ impl Reference {
             && self.suspended.is_none()
             && !self.ping_waits
             && !self.owing;
-        owed.then_some(self.last_sent + keepalive)
+        let pinged = self.newest().map_or(self.last_sent, |newest| newest.stamp);
+        owed.then_some(self.last_sent.max(pinged) + keepalive)
     }
 
     /// P12.

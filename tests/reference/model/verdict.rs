@@ -38,13 +38,12 @@ fn span(nanos: Nanos) -> Duration {
 
 impl Reference {
     pub(super) fn before(&self) -> Before {
-        let late = self.wake.map_or(0, |wake| (self.now - wake).max(0));
         Before {
             ev: self.ev,
             wake: self.wake,
             misses: self.misses,
             unwritten: self.ping_waits.then_some(self.last_ping),
-            lateness: self.worst_lateness.max(late),
+            lateness: self.worst_lateness,
         }
     }
 

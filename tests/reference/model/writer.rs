@@ -34,9 +34,10 @@ impl Reference {
             self.ping_waits = false;
             if let Some(ping) = self.pings.last_mut() {
                 ping.written = Some(now);
+                ping.slow = now > ping.emitted + self.rules.slack;
                 let seq = ping.seq;
                 let running = matches!(self.reprobe, super::Reprobe::Running(_)); // J6
-                if !running {
+                if !running || self.judged.is_none_or(|judged| judged.seq != seq) {
                     ping.sent = now;
                     self.last_ping = now;
                 }
