@@ -161,13 +161,11 @@ fn mended(mut knobs: Knobs) -> Knobs {
 
 /// Another configuration of the same machine.
 pub fn other(now: &Knobs) -> impl Strategy<Value = Knobs> + use<> {
-    let (ledger, ids) = (now.ledger, now.ids);
+    // The part it plays stays; and a verdict that was final stays so, and the other way round.
     let now = now.clone();
-    (knobs(), any::<bool>()).prop_map(move |(mut other, all)| {
-        if !all {
-            other = Knobs { mode: now.mode, ..other };
-        }
-        let other = mended(Knobs { ledger, ids, ..other });
+    knobs().prop_map(move |other| {
+        let (ledger, mode, ids) = (now.ledger, now.mode, now.ids);
+        let other = mended(Knobs { ledger, mode, ids, reopen_after: now.reopen_after, ..other });
         if other.config().is_ok() { other } else { now.clone() }
     })
 }

@@ -55,24 +55,29 @@ impl Reference {
 
     /// E10: under Strict the verdict falls first.
     pub(super) fn verdict_before_evidence(&mut self, event: Event) {
-        if !self.verdict_by_silence_is_due() {
+        // LC6: a `Resume` moves the stamps first.
+        if !self.verdict_by_silence_is_due() || matches!(event, Event::Resume { .. }) {
             return;
         }
         if self.rules.knobs.late_policy == LatePolicy::Strict
             && self.twist != Some(Twist::StrictTakesLateEvidence)
         {
             self.judge();
-        } else if self.is_evidence(event) {
+        }
+        if self.liveness.is_live() && self.is_evidence(event) {
             self.tell(Findings::LATE_EVIDENCE);
         }
     }
 
-    /// Evidence of any kind; a pong says what it is.
+    /// Evidence that is no pong.
     pub(super) fn take_evidence(&mut self, event: Event) {
-        if !self.is_evidence(event) {
-            return;
+        if self.is_evidence(event) {
+            self.live_on(false);
         }
-        let exact = self.classify(event).is_some_and(|pong| pong.answers().is_some());
+    }
+
+    /// Evidence: a matched or late pong (`exact`), or traffic.
+    fn live_on(&mut self, exact: bool) {
         if self.call.fell {
             return; // E10: void.
         }
@@ -89,7 +94,7 @@ impl Reference {
         match self.liveness {
             Liveness::Starting => self.becomes(Liveness::Alive, Reason::Heard), // LC2
             Liveness::Recovering => {
-                if !self.reopened || !self.rules.reopens() {
+                if !self.reopened || self.rules.knobs.reopen_after <= 1 {
                     self.becomes(Liveness::Alive, Reason::Heard); // LC8
                 } else if exact || !self.rules.probes() {
                     self.good_reply();
@@ -142,16 +147,19 @@ impl Reference {
         {
             self.calm_down(); // A5
         }
-        self.take_evidence(event);
+        let evidence = self.is_evidence(event);
+        if let Some(answered) = pong.answers() {
+            self.answer(answered, matches!(pong, Pong::Late(_)), event);
+        }
+        if evidence {
+            self.live_on(pong.answers().is_some());
+        }
         if matches!(pong, Pong::Matched(_) | Pong::Late(_) | Pong::Forgotten) {
             self.unanswered_run = 0; // J10
             self.told_unanswered = false;
         }
         if pong == Pong::Duplicate {
             self.ambiguous = 2; // E8
-        }
-        if let Some(answered) = pong.answers() {
-            self.answer(answered, matches!(pong, Pong::Late(_)), event);
         }
     }
 

@@ -34,9 +34,7 @@ impl Reference {
             return;
         }
         self.last_wait(); // J6
-        let reason = if self.call.convicted.is_some() {
-            self.call.convicted // J9, J10, A3
-        } else if self.verdict_by_silence_is_due() {
+        let reason = if self.verdict_by_silence_is_due() {
             Some(self.reason_of_silence())
         } else if self.stalled() {
             Some(Reason::WriteStalled) // J11
@@ -191,8 +189,14 @@ impl Reference {
             self.unanswered_run = self.unanswered_run.saturating_add(1);
             self.judge_unanswered(life);
         }
+        if self.call.fell {
+            return;
+        }
         if !waiting && !slow && (!self.call.late || self.twist == Some(Twist::LateCallsRecordLoss)) {
             self.record_window(true);
+        }
+        if self.call.fell {
+            return;
         }
         self.judge_next(judged);
     }
@@ -219,25 +223,21 @@ impl Reference {
             self.told_unanswered = true;
         }
         if verdict == Verdict::Convict {
-            self.call.convicted = Some(Reason::PingUnanswered);
+            self.fall(Reason::PingUnanswered);
         }
     }
 
     /// J9.
     pub(super) fn record_window(&mut self, lost: bool) {
+        let told = self.loses();
         self.windows.push(lost);
-        if !self.loses() {
-            self.told_loss = false;
-            return;
-        }
         let verdict = self.rules.knobs.loss.map_or(Verdict::Ignore, |(_, _, verdict)| verdict);
-        if self.told_loss || verdict == Verdict::Ignore || self.liveness == Liveness::Lost {
+        if told || !self.loses() || verdict == Verdict::Ignore || self.liveness == Liveness::Lost {
             return;
         }
         self.tell(Findings::PROBE_LOSS);
-        self.told_loss = true;
         if verdict == Verdict::Convict {
-            self.call.convicted = Some(Reason::ProbeLoss);
+            self.fall(Reason::ProbeLoss);
         }
     }
 
@@ -280,13 +280,12 @@ impl Reference {
     pub(super) fn fall(&mut self, reason: Reason) {
         self.becomes(Liveness::Lost, reason);
         self.call.fell = true;
-        self.plan = self.last_ping + self.rules.down.max(self.ge()); // P13
+        self.plan = self.last_ping + self.rules.down; // P13; P4 holds too
         self.ambiguous = 2; // E8
         self.judged = None;
         self.lone = None;
         self.reprobe = Reprobe::None;
         self.windows.clear();
-        self.told_loss = false;
         self.ping_waits = false;
         self.owing = false;
         self.stall = None;

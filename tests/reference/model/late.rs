@@ -49,7 +49,8 @@ impl Reference {
         let soon = self.limit_of_silence() < self.now + self.rules.w;
         let again = self.twist == Some(Twist::GrantsForEver);
         let first = self.reprobe == Reprobe::None || again;
-        if self.call.may_grant && soon && first {
+        if self.call.may_grant && soon && first && self.suspended.is_none() {
+            self.end_windows();
             self.grant();
         }
     }
@@ -61,7 +62,6 @@ impl Reference {
             return;
         }
         self.tell(Findings::REPROBE);
-        self.end_windows();
         if self.newest().is_some_and(|ping| !ping.answered) {
             self.ambiguous = 2; // E8
         }
@@ -76,7 +76,7 @@ impl Reference {
                 self.judged = Some(Judged { seq: newest.seq, from: now });
             }
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
-        } else if self.request.is_some() {
+        } else if self.request.is_some() && self.rules.external() {
             // "The window alone runs from `now`."
             self.request = Some(self.now);
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
@@ -84,6 +84,7 @@ impl Reference {
             self.reprobe = Reprobe::Running(self.now + self.rules.w);
             self.lone = Some(self.now);
         } else {
+            self.request = None;
             self.reprobe = Reprobe::Granted;
         }
     }
@@ -133,6 +134,7 @@ impl Reference {
         self.last_ping = moved(self.last_ping);
         self.start = moved(self.start);
         self.request = self.request.map(moved);
+        self.lone = self.lone.map(moved);
         self.stall = self.stall.map(moved);
         self.draining = self.draining.map(|limit| {
             moved(limit).min(limit + MAX_SPAN.as_nanos() as Nanos)

@@ -101,7 +101,11 @@ impl Reference {
         if id.seq() == 0 || id.seq() > self.seq {
             return Pong::Unmatched;
         }
-        let Some(&newest) = self.newest() else { return Pong::Forgotten };
+        let echo = self.rules.knobs.ledger == LedgerKind::Echo;
+        let Some(&newest) = self.newest() else {
+            // Beacons share the numbers, and nothing answers them.
+            return if echo && id.seq() == self.seq { Pong::Duplicate } else { Pong::Forgotten };
+        };
         match self.rules.knobs.ledger {
             LedgerKind::Table => {
                 let known = self.pings.len().saturating_sub(4);
@@ -133,7 +137,7 @@ impl Reference {
     fn matched_or_late(&self, ping: Ping) -> Pong {
         let newer_answered =
             self.pings.iter().any(|newer| newer.seq > ping.seq && newer.answered);
-        let rtt_from = ping.written.unwrap_or(ping.sent); // E6
+        let rtt_from = ping.sent; // E6
         self.by_age(Answered { seq: ping.seq, sent: ping.sent, rtt_from }, newer_answered)
     }
 

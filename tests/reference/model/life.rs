@@ -55,6 +55,7 @@ impl Reference {
     pub(super) fn close(&mut self, reason: Reason) {
         if !self.is_over() {
             self.becomes(Liveness::Closed, reason);
+            self.judged = None;
         }
     }
 
@@ -118,6 +119,7 @@ impl Reference {
 
     fn follow_configuration(&mut self) {
         self.reprobe = Reprobe::None;
+        self.lone = None;
         if !self.rules.knobs.write_reports {
             self.ping_waits = false;
             self.owing = false;
@@ -125,8 +127,6 @@ impl Reference {
         }
         if !self.rules.probes() {
             self.judged = None;
-        }
-        if !self.rules.external() {
             self.request = None;
         }
         if self.suspended.is_some() {

@@ -70,8 +70,6 @@ struct Call {
     late: bool,
     may_grant: bool,
     fell: bool,
-    /// A verdict of J9, J10 or A3 that is to fall.
-    convicted: Option<Reason>,
 }
 
 /// The reference model of one connection.
@@ -121,7 +119,6 @@ pub struct Reference {
     unanswered_run: u8,
     told_unanswered: bool,
     windows: Vec<bool>,
-    told_loss: bool,
     ping_waits: bool,
     owing: bool,
     stall: Option<Nanos>,
@@ -179,7 +176,6 @@ impl Reference {
             unanswered_run: 0,
             told_unanswered: false,
             windows: Vec::new(),
-            told_loss: false,
             ping_waits: false,
             owing: false,
             stall: None,

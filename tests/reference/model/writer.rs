@@ -35,6 +35,11 @@ impl Reference {
             if let Some(ping) = self.pings.last_mut() {
                 ping.written = Some(now);
                 ping.slow = now > ping.emitted + self.rules.slack;
+                // KNOWN DIFFERENCE 3: see `known.rs`.
+                let echo = self.rules.knobs.ledger == super::LedgerKind::Echo;
+                if !echo {
+                    ping.sent = now;
+                }
                 let seq = ping.seq;
                 let running = matches!(self.reprobe, super::Reprobe::Running(_)); // J6
                 if !running || self.judged.is_none_or(|judged| judged.seq != seq) {
