@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heartbeat_proto::{Findings, Liveness, Mode, PingId, Reason, Verdict};
 
-use super::{Act, Nanos, Reference, Twist};
+use super::{known, Act, Nanos, Reference, Twist};
 
 impl Reference {
     /// A1 to A4.
@@ -79,7 +79,17 @@ impl Reference {
         if !open || again || self.ie() >= self.push_limit() {
             return;
         }
+        let before = self.ie();
         self.calm += 1;
+        if known::CALM_STUCK_BEHIND_GAP && self.ie() == before {
+            self.calm -= 1;
+            return;
+        }
+        while self.ie() < (2 * before).min(self.push_limit())
+            && !known::CALM_STUCK_BEHIND_GAP
+        {
+            self.calm += 1;
+        }
         self.calm_done = true;
         self.tell(Findings::CALMED);
         self.follow_plan();

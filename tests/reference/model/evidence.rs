@@ -203,6 +203,9 @@ impl Reference {
         let matched = !late && self.judged.is_some_and(|judged| judged.seq == answered.seq);
         let lost = !matched && self.window_end().is_some_and(|end| self.now > end);
         self.record_window(lost && !self.call.late);
+        if self.call.fell {
+            return;
+        }
         self.judged = None;
         if let Some(&newest) = self.newest()
             && newest.seq > answered.seq

@@ -2,7 +2,7 @@
 
 use heartbeat_proto::{Findings, LatePolicy, Liveness, Mode, Reason, Verdict};
 
-use super::{Judged, Nanos, Reference, Reprobe, Twist};
+use super::{known, Judged, Nanos, Reference, Reprobe, Twist};
 
 impl Reference {
     /// The judgement of a call.
@@ -174,7 +174,7 @@ impl Reference {
         let life = self.life_since(ping.sent);
         // J6: "a granted ping written more than slack after its emission is no miss".
         let slow = matches!(self.reprobe, Reprobe::Running(_))
-            && ping.seq == self.seq // KNOWN DIFFERENCE 1: see `known.rs`.
+            && (ping.seq == self.seq || !known::SLOW_GRANT_FORGOTTEN)
             && ping.slow;
         if (!life || self.twist == Some(Twist::MissDespiteLife)) && !waiting && !slow {
             // "The run counts to N."

@@ -37,6 +37,7 @@ impl Reference {
             LatePolicy::Reprobe => {
                 if let Some(stall) = &mut self.stall {
                     *stall = (*stall + lateness).min(self.now);
+                    self.last_sent = *stall; // P12: one clock of the writer
                 }
                 self.call.may_grant = !self.is_evidence(event);
             }
@@ -136,9 +137,9 @@ impl Reference {
         self.request = self.request.map(moved);
         self.lone = self.lone.map(moved);
         self.stall = self.stall.map(moved);
-        self.draining = self.draining.map(|limit| {
-            moved(limit).min(limit + MAX_SPAN.as_nanos() as Nanos)
-        });
+        self.last_sent = self.stall.unwrap_or(self.last_sent); // P12: one clock of the writer
+        let most = by.min(MAX_SPAN.as_nanos() as Nanos);
+        self.draining = self.draining.map(|limit| limit + most);
         if let Some(judged) = &mut self.judged {
             judged.from = moved(judged.from);
         }

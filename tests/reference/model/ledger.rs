@@ -126,7 +126,8 @@ impl Reference {
         let (Some(stamp), Some(judged)) = (stamp, self.judged_sent()) else {
             return Pong::Forgotten;
         };
-        if stamp > judged - self.rules.g && stamp <= newest.sent {
+        let recent = newest.seq - seq < 4;
+        if recent && stamp > judged - self.rules.g && stamp <= newest.sent {
             let answered = Answered { seq, sent: stamp, rtt_from: stamp };
             self.by_age(answered, newest.answered)
         } else {

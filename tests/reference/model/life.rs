@@ -2,7 +2,7 @@
 
 use heartbeat_proto::{Findings, Liveness, Reason};
 
-use super::{Act, Knobs, Reference, Reprobe, Rules};
+use super::{known, Act, Knobs, Reference, Reprobe, Rules};
 
 impl Reference {
     /// Final Lost, or Closed: nothing more can happen.
@@ -27,6 +27,7 @@ impl Reference {
         self.ev = self.now + self.rules.startup_grace; // J1
         self.plan = self.first_slot();
         self.last_ping = self.now;
+        self.stall = self.stall.map(|_| self.now);
         self.last_sent = self.now;
     }
 
@@ -62,7 +63,7 @@ impl Reference {
     /// LC7: Lost becomes Recovering.
     pub(super) fn reopen(&mut self) {
         self.tell(Findings::MISTAKE);
-        self.told_mistake = true; // KNOWN DIFFERENCE 2: see `known.rs`.
+        self.told_mistake = known::MISTAKE_ONCE_FOR_LIFE;
         self.becomes(Liveness::Recovering, Reason::Heard);
         self.reopened = true;
         self.good_replies = 0;

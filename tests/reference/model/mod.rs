@@ -6,6 +6,7 @@
 mod answers;
 mod evidence;
 mod judge;
+pub mod known;
 mod knobs;
 mod late;
 mod ledger;
@@ -251,8 +252,8 @@ impl Reference {
             Event::Start => self.on_start(),
             Event::PingDue => self.on_ping_due(),
             Event::PingReceived { id, .. } => {
-                self.take_evidence(event);
                 self.on_ping(id);
+                self.take_evidence(event);
             }
             Event::PongReceived { .. } | Event::AnonymousPongReceived => self.on_pong(event),
             Event::BeaconReceived { .. } | Event::FrameReceived | Event::BytesReceived => {

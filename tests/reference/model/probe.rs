@@ -22,8 +22,7 @@ impl Reference {
         if !self.rules.knobs.ids && self.judged.is_some() {
             return; // P9
         }
-        let open = self.judged.is_some() || self.request.is_some();
-        if self.rules.external() && !self.wanted && open {
+        if self.asks_later() {
             return; // P10
         }
         self.excuse_slot();
@@ -53,6 +52,12 @@ impl Reference {
         if self.rules.probes() { self.ping_waits } else { self.owing }
     }
 
+    /// P10: "no ping is judged (unless a grant sends another) and no request open".
+    pub(super) fn asks_later(&self) -> bool {
+        let judged = self.judged.is_some() && self.reprobe != Reprobe::Granted;
+        self.rules.external() && !self.wanted && (judged || self.request.is_some())
+    }
+
     /// P10.
     fn request_probe(&mut self) {
         self.call.request = true;
@@ -60,6 +65,7 @@ impl Reference {
         self.plan_after(self.seq);
         if self.reprobe == Reprobe::Granted {
             self.reprobe = Reprobe::Running(self.now + self.rules.w); // J6
+            self.judged = None;
         }
     }
 
@@ -98,11 +104,11 @@ impl Reference {
         self.request = None;
         self.calm_done = false; // A5
         self.ambiguous = self.ambiguous.saturating_sub(1); // E8
+        self.emitted();
         if self.rules.knobs.write_reports {
             self.ping_waits = true;
             self.something_waits(); // J11
         }
-        self.emitted();
     }
 
     fn send_beacon(&mut self) {
@@ -121,16 +127,17 @@ impl Reference {
 
     /// A pong or a beacon was emitted.
     pub(super) fn sent_other(&mut self) {
+        self.emitted();
         if self.rules.knobs.write_reports {
             self.owing = true;
             self.something_waits();
         }
-        self.emitted();
     }
 
-    /// P12: sent is what was emitted, or with write reports what the writer reports.
+    /// P12: sent at its emission, unless it waits behind something else; a report of the writer
+    /// is a later sending.
     fn emitted(&mut self) {
-        if !self.rules.knobs.write_reports {
+        if self.stall.is_none() {
             self.last_sent = self.now;
         }
     }
@@ -143,8 +150,7 @@ impl Reference {
             && self.suspended.is_none()
             && !self.ping_waits
             && !self.owing;
-        let pinged = self.newest().map_or(self.last_sent, |newest| newest.stamp);
-        owed.then_some(self.last_sent.max(pinged) + keepalive)
+        owed.then_some(self.last_sent + keepalive)
     }
 
     /// P12.

@@ -56,9 +56,7 @@ impl Reference {
     fn ping_at(&self) -> Option<Nanos> {
         let due = self.next_ping()?;
         let waits = (!self.rules.knobs.ids && self.judged.is_some())
-            || (self.rules.external()
-                && !self.wanted
-                && (self.judged.is_some() || self.request.is_some()));
+            || self.asks_later();
         (!waits && due < Nanos::MAX).then_some(due)
     }
 }

@@ -2,7 +2,7 @@
 
 use heartbeat_proto::{Liveness, PingId};
 
-use super::{Reference, Twist};
+use super::{known, LedgerKind, Reference, Twist};
 
 impl Reference {
     /// "The clock starts when the first of them is handed over or `TxBlocked` comes."
@@ -18,7 +18,7 @@ impl Reference {
     }
 
     fn is_reported(&self) -> bool {
-        self.rules.knobs.write_reports && self.liveness != Liveness::Idle
+        self.rules.knobs.write_reports
     }
 
     pub(super) fn on_ping_sent(&mut self, id: PingId) {
@@ -35,9 +35,8 @@ impl Reference {
             if let Some(ping) = self.pings.last_mut() {
                 ping.written = Some(now);
                 ping.slow = now > ping.emitted + self.rules.slack;
-                // KNOWN DIFFERENCE 3: see `known.rs`.
-                let echo = self.rules.knobs.ledger == super::LedgerKind::Echo;
-                if !echo {
+                let echo = self.rules.knobs.ledger == LedgerKind::Echo;
+                if !echo || !known::ECHO_SAMPLES_FROM_EMISSION {
                     ping.sent = now;
                 }
                 let seq = ping.seq;
