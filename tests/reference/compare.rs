@@ -10,7 +10,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
 use crate::model::{Act, Evidence, Knobs, LedgerKind, Reference};
 use crate::script::{Move, Step};
-use crate::{generate, knobs};
+use crate::{coverage, generate, knobs};
 
 /// The reference, and how it came here.
 #[derive(Clone)]
@@ -162,6 +162,7 @@ pub fn difference(machine: &mut Machine, case: &Case) -> Option<String> {
     let reference = &case.reference;
     if let Some((step, expected)) = &case.last {
         let got: Vec<Act> = machine.take(step).map(act).collect();
+        coverage::count(&got);
         differ("actions", expected, &got);
     }
     let machine = &*machine;

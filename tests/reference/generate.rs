@@ -102,9 +102,9 @@ fn what(case: &Case) -> impl Strategy<Value = What> + use<> {
             1 => plain(Event::Close),
             1 => plain(Event::GoodbyeReceived),
             2 => Just(What::Reconnect),
-            3 => knobs::other(&case.reference.rules.knobs).prop_map(|knobs| {
-                What::Reconfigure(Box::new(knobs))
-            }),
+            3 => Just(case.reference.rules.knobs.clone())
+                .prop_flat_map(|now| knobs::other(&now))
+                .prop_map(|knobs| What::Reconfigure(Box::new(knobs))),
         ],
     ]
 }

@@ -161,11 +161,12 @@ fn mended(mut knobs: Knobs) -> Knobs {
 
 /// Another configuration of the same machine.
 pub fn other(now: &Knobs) -> impl Strategy<Value = Knobs> + use<> {
-    // The part it plays stays; and a verdict that was final stays so, and the other way round.
+    // The part it plays and who schedules stay; and a verdict that was final stays so, and the other way round.
     let now = now.clone();
     knobs().prop_map(move |other| {
         let (ledger, mode, ids) = (now.ledger, now.mode, now.ids);
-        let other = mended(Knobs { ledger, mode, ids, reopen_after: now.reopen_after, ..other });
+        let (schedule, reopen_after) = (now.schedule, now.reopen_after);
+        let other = mended(Knobs { ledger, mode, schedule, ids, reopen_after, ..other });
         if other.config().is_ok() { other } else { now.clone() }
     })
 }

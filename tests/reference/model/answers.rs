@@ -21,7 +21,8 @@ impl Reference {
         if self.admit() {
             self.strike_counted = false;
             // A4.
-            let calm = std::mem::take(&mut self.calm_owed);
+            let calm = self.calm_owed;
+            self.calm_owed &= known::CALM_STAYS_WITHOUT_GAP && self.rules.accept_gap.is_none();
             self.call.pong = Some(Act::SendPong { id, calm });
             self.sent_other();
         } else {
@@ -42,7 +43,7 @@ impl Reference {
         let h = (a + 1) / 2;
         let b = Nanos::from(self.rules.knobs.police.0);
         let b = if self.twist == Some(Twist::BucketOneMore) { b + 1 } else { b };
-        if self.tat + h <= self.now {
+        if self.tat + h <= self.now && self.twist != Some(Twist::StrikesStay) {
             self.strikes = 0; // A3
             self.told_abuse = false;
         }
@@ -104,7 +105,8 @@ impl Reference {
     /// A6, in any state.
     pub(super) fn take_limit(&mut self, min_gap: Duration) {
         let nanos = min_gap.as_nanos() as Nanos;
-        let mut millis = (nanos + 999_999) / 1_000_000;
+        let up = if self.twist == Some(Twist::GapRoundedDown) { 0 } else { 999_999 };
+        let mut millis = (nanos + up) / 1_000_000;
         // "Rounded up to seven bits and a power of two."
         let mut power = 0;
         while millis > 127 {

@@ -71,7 +71,8 @@ impl Reference {
 
     /// What the detector names (J2).
     pub(super) fn detector(&self) -> Nanos {
-        self.ev + self.rules.t + (self.ie() - self.rules.i)
+        let slowed = if self.twist == Some(Twist::DetectorWithoutIe) { 0 } else { self.ie() - self.rules.i };
+        self.ev + self.rules.t + slowed
     }
 
     /// `V` (J2).
@@ -214,6 +215,7 @@ impl Reference {
     /// J10.
     fn judge_unanswered(&mut self, life: bool) {
         let (limit, verdict) = self.rules.knobs.unanswered;
+        let limit = if self.twist == Some(Twist::CountsNoRun) { 1 } else { limit };
         let counted = matches!(self.liveness, Liveness::Alive | Liveness::Suspect);
         if !counted || !life || self.unanswered_run < limit {
             return;

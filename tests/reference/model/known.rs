@@ -17,3 +17,7 @@ pub const ECHO_SAMPLES_FROM_EMISSION: bool = true;
 /// A5: a calm signal doubles the effective interval if that is not at its limit. The machine takes
 /// none while the peer's gap hides the next doubling of the configured interval.
 pub const CALM_STUCK_BEHIND_GAP: bool = true;
+
+/// A4: the first pong after a strike carries the calm signal. If policing is switched off by a
+/// reconfiguration after a strike, the machine sends it with every pong that follows.
+pub const CALM_STAYS_WITHOUT_GAP: bool = true;

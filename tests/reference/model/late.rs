@@ -50,7 +50,8 @@ impl Reference {
         let soon = self.limit_of_silence() < self.now + self.rules.w;
         let again = self.twist == Some(Twist::GrantsForEver);
         let first = self.reprobe == Reprobe::None || again;
-        if self.call.may_grant && soon && first && self.suspended.is_none() {
+        let here = self.liveness.is_live() && self.suspended.is_none();
+        if self.call.may_grant && soon && first && here {
             self.end_windows();
             self.grant();
         }

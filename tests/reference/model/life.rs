@@ -1,8 +1,8 @@
 //! Section 6: the life cycle.
 
-use heartbeat_proto::{Findings, Liveness, Reason};
+use heartbeat_proto::{Findings, Liveness, Mode, Reason};
 
-use super::{known, Act, Knobs, Reference, Reprobe, Rules};
+use super::{known, Act, Knobs, Reference, Reprobe, Rules, Twist};
 
 impl Reference {
     /// Final Lost, or Closed: nothing more can happen.
@@ -16,6 +16,10 @@ impl Reference {
 
     /// LC2; section 9's row "Start".
     pub(super) fn on_start(&mut self) {
+        let late = self.now > self.start + self.rules.startup_limit;
+        if late && self.twist == Some(Twist::StartNeedNotCome) {
+            return;
+        }
         if self.liveness == Liveness::Idle {
             self.becomes(Liveness::Starting, Reason::Started);
             self.begin();
@@ -35,7 +39,9 @@ impl Reference {
     pub(super) fn on_drain(&mut self) {
         if matches!(self.liveness, Liveness::Idle | Liveness::Lost) {
             self.close(Reason::ClosedLocally);
-        } else if self.liveness.is_live() && self.draining.is_none() {
+        } else if self.liveness.is_live()
+            && (self.draining.is_none() || self.twist == Some(Twist::DrainMovesAgain))
+        {
             self.draining = Some(self.now + self.rules.drain_limit);
             self.judged = None;
             self.wanted = false;
@@ -50,7 +56,7 @@ impl Reference {
     }
 
     fn says_goodbye(&self) -> bool {
-        self.rules.knobs.mode != heartbeat_proto::Mode::Passive
+        self.rules.knobs.mode != Mode::Passive || self.twist == Some(Twist::PassiveSaysGoodbye)
     }
 
     pub(super) fn close(&mut self, reason: Reason) {
@@ -81,7 +87,8 @@ impl Reference {
     }
 
     pub(super) fn recovered(&mut self) {
-        if self.good_replies >= self.rules.knobs.reopen_after {
+        let one = self.twist == Some(Twist::OneReplyRecovers);
+        if self.good_replies >= self.rules.knobs.reopen_after || one {
             self.becomes(Liveness::Alive, Reason::Heard);
         }
     }
@@ -93,7 +100,9 @@ impl Reference {
         next.twist = self.twist;
         next.epoch = self.epoch.wrapping_add(1);
         next.rtt = self.rtt;
-        next.calm = self.calm;
+        if self.twist != Some(Twist::CalmIsForgotten) {
+            next.calm = self.calm;
+        }
         next.peer_gap = self.peer_gap;
         next.liveness = Liveness::Recovering;
         next.begin();

@@ -1,6 +1,6 @@
 //! Section 4: what leaves.
 
-use heartbeat_proto::{Findings, Liveness, PingId};
+use heartbeat_proto::{Findings, PingId};
 
 use super::{Act, Judged, Nanos, Ping, Reference, Reprobe, Twist};
 
@@ -25,8 +25,11 @@ impl Reference {
         if self.asks_later() {
             return; // P10
         }
-        self.excuse_slot();
-        if self.next_ping().is_none_or(|due| due > self.now) {
+        if !self.ping_is_due() {
+            return;
+        }
+        self.excuse_slot(); // P5
+        if !self.ping_is_due() {
             return;
         }
         if self.waits_to_be_written() {
@@ -45,6 +48,10 @@ impl Reference {
             self.plan_after(self.seq);
             self.send_beacon();
         }
+    }
+
+    fn ping_is_due(&self) -> bool {
+        self.next_ping().is_some_and(|due| due <= self.now)
     }
 
     /// P9: whether what would leave must wait for the writer.

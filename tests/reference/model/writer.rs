@@ -1,6 +1,6 @@
 //! J11: what waits to be written, where writes are reported.
 
-use heartbeat_proto::{Liveness, PingId};
+use heartbeat_proto::PingId;
 
 use super::{known, LedgerKind, Reference, Twist};
 
@@ -13,7 +13,8 @@ impl Reference {
     /// "Starts anew at each `TxProgress`, `PongSent` or `PingSent`, and ends when nothing waits."
     pub(super) fn writer_moved(&mut self) {
         let waits = self.ping_waits || self.owing;
-        self.stall = waits.then_some(self.now);
+        let from = self.stall.filter(|_| self.twist == Some(Twist::StallFromFirst));
+        self.stall = waits.then_some(from.unwrap_or(self.now));
         self.last_sent = self.now; // P12
     }
 
