@@ -54,7 +54,7 @@ fn pong() -> impl Strategy<Value = What> {
         1 => prop_oneof![Just(-1), Just(1), -500i64..500].prop_map(Echoed::Off),
     ];
     let hold = prop_oneof![3 => Just(0), 1 => 0u32..500];
-    (which(), echoed, hold, prop::bool::weighted(0.15))
+    (which(), echoed, hold, prop::bool::weighted(0.3))
         .prop_map(|(which, echoed, hold, calm)| What::Pong { which, echoed, hold, calm })
 }
 
@@ -78,6 +78,8 @@ fn what(case: &Case) -> impl Strategy<Value = What> + use<> {
     // Without write reports none come (a promise of the driver, not a rule of the text).
     let tick = plain(Event::Tick).boxed();
     let writes = if rules.knobs.write_reports { writing().boxed() } else { tick };
+    let pings = if rules.accept_gap.is_some() { 25 } else { 5 };
+    let drains = if case.reference.is_draining() { 10 } else { 1 };
     let external = if rules.external() { 12 } else { 2 };
     // A link has ids or has none: pongs of both kinds on one link are no part of the text.
     let anonymous = Just(What::Plain(Event::AnonymousPongReceived));
@@ -85,12 +87,13 @@ fn what(case: &Case) -> impl Strategy<Value = What> + use<> {
     let stamp = Some(Timestamp::from_nanos(5));
     let period = Duration::from_nanos(rules.i as u64);
     prop_oneof![
-        if idle { 200 } else { 1 } => plain(Event::Start),
+        if idle { 300 } else { 1 } => plain(Event::Start),
         30 => plain(Event::Tick),
-        14 => pong,
+        20 => pong,
         20 => writes,
         external => plain(Event::PingDue),
-        6 => (0u32..9).prop_map(What::Ping),
+        pings => (0u32..9).prop_map(What::Ping),
+        drains => plain(Event::Drain),
         2 => plain(Event::BeaconReceived { stamp, period }),
         4 => plain(Event::FrameReceived),
         2 => plain(Event::BytesReceived),
@@ -98,8 +101,7 @@ fn what(case: &Case) -> impl Strategy<Value = What> + use<> {
         1 => plain(Event::Suspend),
         1 => prop_oneof![Just(0), 0u32..5000].prop_map(What::Resume),
         1 => prop_oneof![
-            2 => plain(Event::Drain),
-            1 => plain(Event::Close),
+            3 => plain(Event::Close),
             1 => plain(Event::GoodbyeReceived),
             2 => Just(What::Reconnect),
             3 => Just(case.reference.rules.knobs.clone())

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, dead_code, reason = "modules of a test, one of them shared")]
 
 mod compare;
+mod contradictions;
 mod coverage;
 mod twists;
 mod generate;
@@ -18,7 +19,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
 /// The cases of a run that is asked for nothing else. `PROPTEST_CASES` asks for more, and
 /// `REFERENCE_SEED` for others: the default is the same everywhere.
-const CASES: u32 = 600;
+const CASES: u32 = 700;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

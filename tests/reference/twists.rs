@@ -8,12 +8,12 @@ use crate::model::Twist;
 use crate::script::Move;
 
 /// How many cases a twist has before it counts as survived.
-const BUDGET: usize = 600;
+const BUDGET: usize = 1500;
 
 /// Whether the twisted reference differs from the machine in this case.
-fn differs(case: &Case, moves: &[Move], twist: Twist) -> bool {
+fn differs(case: &Case, moves: &[Move], twist: Option<Twist>) -> bool {
     let mut case = case.clone();
-    case.reference.twist = Some(twist);
+    case.reference.twist = twist;
     let mut machine = Machine::new(&case);
     moves.iter().any(|next| {
         case.take(next);
@@ -33,8 +33,9 @@ fn find_each() {
     for round in 1..=BUDGET {
         let tree = strategy.new_tree(&mut runner).expect("nothing is filtered");
         let (case, moves, _) = tree.current();
+        assert!(!differs(&case, &moves, None), "without a twist nothing differs");
         living.retain(|&twist| {
-            let found = differs(&case, &moves, twist);
+            let found = differs(&case, &moves, Some(twist));
             if found {
                 println!("{round:>6}  {twist:?}");
             }

@@ -49,6 +49,10 @@ impl Reference {
         }
     }
 
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
     /// LC4.
     pub(super) fn on_close(&mut self) {
         self.call.goodbye = self.liveness.is_live() && self.says_goodbye();

@@ -37,7 +37,9 @@ impl Reference {
 
     /// `Fe` (CF4).
     pub(super) fn fe(&self) -> Nanos {
-        if self.rules.probes() && self.twist != Some(Twist::FloorWithoutIe) {
+        if self.twist == Some(Twist::FloorIgnored) {
+            0
+        } else if self.rules.probes() {
             self.rules.f.max(self.ie() + self.rules.w)
         } else {
             self.rules.f

@@ -21,8 +21,8 @@ macro_rules! twists {
 twists! {
     /// | `ClockRunsBack` | T1 | a lower `now` is taken as the largest | is taken as it is |
     ClockRunsBack,
-    /// | `FloorWithoutIe` | CF4 | `Fe = max(F, Ie + W)` | `Fe = F` |
-    FloorWithoutIe,
+    /// | `FloorIgnored` | J2 | at least `ev + Fe` | no floor |
+    FloorIgnored,
     /// | `OldPongsMatch` | E4 | late if sent more than W ago | never for its age |
     OldPongsMatch,
     /// | `StrictTakesLateEvidence` | E10 | under Strict the verdict falls first | evidence counts |
