@@ -120,7 +120,9 @@ impl Reference {
         self.now = self.now.max(super::Nanos::from(now));
         let before = self.before();
         self.rules = Rules::of(knobs);
-        if !self.is_over() && !self.exhausted {
+        if self.exhausts() {
+            self.exhaust(); // T6
+        } else if !self.is_over() {
             self.follow_configuration();
             self.judge();
             self.probe();

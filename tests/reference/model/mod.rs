@@ -212,11 +212,7 @@ impl Reference {
         if event == Event::Tick && early {
             // T7.
         } else if self.exhausts() {
-            // T6.
-            if !self.exhausted {
-                self.tell(Findings::CLOCK_EXHAUSTED);
-            }
-            self.exhausted = true;
+            self.exhaust();
         } else {
             self.all_that_is_due(event);
         }
@@ -279,6 +275,14 @@ impl Reference {
     /// T6.
     pub fn exhausts(&self) -> bool {
         self.now > Nanos::from(u64::MAX) - 4 * MAX_SPAN.as_nanos() as Nanos
+    }
+
+    /// T6.
+    fn exhaust(&mut self) {
+        if !self.exhausted {
+            self.tell(Findings::CLOCK_EXHAUSTED);
+        }
+        self.exhausted = true;
     }
 
     fn tell(&mut self, finding: Findings) {

@@ -7,7 +7,10 @@ use super::{known, LedgerKind, Reference, Twist};
 impl Reference {
     /// "The clock starts when the first of them is handed over or `TxBlocked` comes."
     pub(super) fn something_waits(&mut self) {
-        self.stall = self.stall.or(Some(self.now));
+        if self.stall.is_none() {
+            self.stall = Some(self.now);
+            self.last_sent = self.now; // P12: one clock of the writer
+        }
     }
 
     /// "Starts anew at each `TxProgress`, `PongSent` or `PingSent`, and ends when nothing waits."
