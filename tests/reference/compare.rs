@@ -236,5 +236,9 @@ fn short(knobs: &Knobs) -> String {
         text.split_terminator(", ").map(str::to_owned).collect()
     };
     let defaults = fields(&Knobs::default());
-    fields(knobs).into_iter().filter(|field| !defaults.contains(field)).collect::<Vec<_>>().join(", ")
+    fields(knobs)
+        .into_iter()
+        .filter(|field| !defaults.contains(field))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -28,11 +28,7 @@ fn started<L: Ledger>(config: ConfigBuilder) -> (HeartbeatMachine<Deadline, L>, 
     (machine, id)
 }
 
-fn call<L: Ledger>(
-    machine: &mut HeartbeatMachine<Deadline, L>,
-    event: Event,
-    at: u64,
-) -> Actions {
+fn call<L: Ledger>(machine: &mut HeartbeatMachine<Deadline, L>, event: Event, at: u64) -> Actions {
     machine.handle(event, Timestamp::from_nanos(at))
 }
 
@@ -100,18 +96,18 @@ fn a_calm_signal_counts_beyond_the_gap_of_the_peer() {
 #[test]
 #[ignore = "once policing is switched off, each pong carries it"]
 fn one_pong_carries_the_calm_signal() {
-    let (mut machine, _) =
-        started::<heartbeat_proto::Table>(base().accept_gap(span(500 * MS)).police(
-            1,
-            3,
-            Verdict::Report,
-        ));
+    let (mut machine, _) = started::<heartbeat_proto::Table>(
+        base().accept_gap(span(500 * MS)).police(1, 3, Verdict::Report),
+    );
     let ping = |seq| Event::ping(PingId::new(7, seq));
     let _ = call(&mut machine, ping(1), 10 * MS);
     assert!(call(&mut machine, ping(2), 11 * MS).findings().contains(Findings::PING_STRIKE));
     let _ = machine.reconfigure(base().build().expect("accepted"), Timestamp::from_nanos(12 * MS));
     let mut calm = |seq, at| {
-        matches!(call(&mut machine, ping(seq), at).next(), Some(Action::SendPong { calm: true, .. }))
+        matches!(
+            call(&mut machine, ping(seq), at).next(),
+            Some(Action::SendPong { calm: true, .. })
+        )
     };
     assert!(calm(3, 20 * MS));
     assert!(!calm(4, 30 * MS));

@@ -39,7 +39,7 @@ fn when() -> impl Strategy<Value = When> {
 fn which() -> impl Strategy<Value = Which> {
     prop_oneof![
         12 => Just(Which::Recent(0)),
-        4 => Just(Which::Recent(1)),
+        8 => Just(Which::Recent(1)),
         3 => (2u8..6).prop_map(Which::Recent),
         1 => prop_oneof![Just(1), Just(2), any::<u32>()].prop_map(Which::Unsent),
         1 => Just(Which::Zero),
@@ -54,7 +54,7 @@ fn pong() -> impl Strategy<Value = What> {
         1 => prop_oneof![Just(-1), Just(1), -500i64..500].prop_map(Echoed::Off),
     ];
     let hold = prop_oneof![3 => Just(0), 1 => 0u32..500];
-    (which(), echoed, hold, prop::bool::weighted(0.3))
+    (which(), echoed, hold, prop::bool::weighted(0.5))
         .prop_map(|(which, echoed, hold, calm)| What::Pong { which, echoed, hold, calm })
 }
 

@@ -35,14 +35,8 @@ fn choices() -> impl Strategy<Value = Knobs> {
         ),
         prop::bool::weighted(0.15),
         mostly(Probing::WhenIdle, vec![Probing::Always]),
-        mostly(
-            LifeRule::AnyFrame,
-            vec![LifeRule::ExactPong, LifeRule::AnyPong, LifeRule::AnyByte],
-        ),
-        mostly(
-            LatePolicy::Reprobe,
-            vec![LatePolicy::Strict, LatePolicy::Forgive(Duration::ZERO)],
-        ),
+        mostly(LifeRule::AnyFrame, vec![LifeRule::ExactPong, LifeRule::AnyPong, LifeRule::AnyByte]),
+        mostly(LatePolicy::Reprobe, vec![LatePolicy::Strict, LatePolicy::Forgive(Duration::ZERO)]),
         mostly(FirstPing::Phase, vec![FirstPing::AfterInterval, FirstPing::Immediate]),
         (prop::bool::weighted(0.2), prop::bool::weighted(0.3), any::<bool>()),
     )
@@ -97,7 +91,13 @@ fn spans(base: Knobs) -> impl Strategy<Value = Knobs> {
         (select(vec![1u64, 13, 1000, 1_000_000, 999_983]), 20u64..3000),
         (part(1050..6000), part(1000..4000), part(1000..9000), part(100..1000), part(300..1000)),
         (part(300..3000), part(1..250), part(500..5000), part(1..2000), part(500..5000)),
-        (part(200..3000), part(300..4000), prop::option::weighted(0.4, 100u64..3000), any::<bool>(), 1u64..2000),
+        (
+            part(200..3000),
+            part(300..4000),
+            prop::option::weighted(0.4, 100u64..3000),
+            any::<bool>(),
+            1u64..2000,
+        ),
     )
         .prop_map(move |((unit, count), a, b, c)| {
             let i = unit * count;

@@ -5,13 +5,11 @@
 mod compare;
 mod contradictions;
 mod coverage;
-mod twists;
 mod generate;
 mod knobs;
 mod model;
 mod script;
-#[cfg(test)]
-mod triage;
+mod twists;
 
 use compare::{Case, MachineFollows};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use heartbeat_proto::{Event, PingId, Timestamp};
 
-use crate::model::{Knobs, Nanos, Reference};
+use crate::model::{Knobs, LedgerKind, Nanos, Reference};
 
 /// When a move happens.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,12 @@ pub enum Echoed {
 pub enum What {
     Plain(Event),
     Ping(u32),
-    Pong { which: Which, echoed: Echoed, hold: u32, calm: bool },
+    Pong {
+        which: Which,
+        echoed: Echoed,
+        hold: u32,
+        calm: bool,
+    },
     /// A part of the interval, in thousandths.
     Limit(u32),
     PingSent(Which),
@@ -101,6 +106,10 @@ impl Move {
                 // At the end of time (T6) nobody reconnects: there is no call that could tell it.
                 What::Reconnect if reference.exhausts() => Event::Tick,
                 What::Reconnect => return Step::Reconnect(now.max(reference.now())),
+                // EXCLUDED: how far back the echo ledger knows pings after its g was changed.
+                What::Reconfigure(_) if reference.rules.knobs.ledger == LedgerKind::Echo => {
+                    Event::Tick
+                }
                 What::Reconfigure(ref knobs) => return Step::Reconfigure(knobs.clone(), now),
             },
             now,

@@ -8,7 +8,7 @@ use crate::model::Twist;
 use crate::script::Move;
 
 /// How many cases a twist has before it counts as survived.
-const BUDGET: usize = 1500;
+const BUDGET: usize = 2000;
 
 /// Whether the twisted reference differs from the machine in this case.
 fn differs(case: &Case, moves: &[Move], twist: Option<Twist>) -> bool {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use heartbeat_proto::{Findings, Liveness, Mode, PingId, Reason, Verdict};
 
-use super::{known, Act, Nanos, Reference, Twist};
+use super::{Act, Nanos, Reference, Twist, known};
 
 impl Reference {
     /// A1 to A4.
     pub(super) fn on_ping(&mut self, id: PingId) {
         self.tell_unexpected();
-        let answering = self.liveness.is_live()
-            || (self.liveness == Liveness::Lost && self.rules.reopens());
+        let answering =
+            self.liveness.is_live() || (self.liveness == Liveness::Lost && self.rules.reopens());
         if !answering {
             return;
         }
@@ -86,9 +86,7 @@ impl Reference {
             self.calm -= 1;
             return;
         }
-        while self.ie() < (2 * before).min(self.push_limit())
-            && !known::CALM_STUCK_BEHIND_GAP
-        {
+        while self.ie() < (2 * before).min(self.push_limit()) && !known::CALM_STUCK_BEHIND_GAP {
             self.calm += 1;
         }
         self.calm_done = true;

@@ -2,7 +2,7 @@
 
 use heartbeat_proto::{Findings, LatePolicy, Liveness, Mode, Reason, Verdict};
 
-use super::{known, Judged, Nanos, Reference, Reprobe, Twist};
+use super::{Judged, Nanos, Reference, Reprobe, Twist, known};
 
 impl Reference {
     /// The judgement of a call.
@@ -71,7 +71,8 @@ impl Reference {
 
     /// What the detector names (J2).
     pub(super) fn detector(&self) -> Nanos {
-        let slowed = if self.twist == Some(Twist::DetectorWithoutIe) { 0 } else { self.ie() - self.rules.i };
+        let slowed =
+            if self.twist == Some(Twist::DetectorWithoutIe) { 0 } else { self.ie() - self.rules.i };
         self.ev + self.rules.t + slowed
     }
 
@@ -193,7 +194,8 @@ impl Reference {
         if self.call.fell {
             return;
         }
-        if !waiting && !slow && (!self.call.late || self.twist == Some(Twist::LateCallsRecordLoss)) {
+        if !waiting && !slow && (!self.call.late || self.twist == Some(Twist::LateCallsRecordLoss))
+        {
             self.record_window(true);
         }
         if self.call.fell {

@@ -213,8 +213,17 @@ impl Rules {
         let most = MAX_SPAN.as_nanos() as Nanos;
         let in_range = |x: Nanos| (1..=most).contains(&x);
         let spans = [
-            self.i, self.t, self.f, self.c, self.g, self.s, self.down, self.slack,
-            self.write_stall, self.drain_limit, self.startup_limit,
+            self.i,
+            self.t,
+            self.f,
+            self.c,
+            self.g,
+            self.s,
+            self.down,
+            self.slack,
+            self.write_stall,
+            self.drain_limit,
+            self.startup_limit,
         ];
         let optional = [self.keepalive, self.accept_gap];
         let forgiven = match k.late_policy {

@@ -75,11 +75,7 @@ impl Reference {
         match self.classify_newest() {
             // E8: while samples are ambiguous, it is late exactly if no ping is judged.
             Pong::Matched(answered) | Pong::Late(answered) if self.ambiguous > 0 => {
-                if self.judged.is_some() {
-                    Pong::Matched(answered)
-                } else {
-                    Pong::Late(answered)
-                }
+                if self.judged.is_some() { Pong::Matched(answered) } else { Pong::Late(answered) }
             }
             pong => pong,
         }
@@ -126,8 +122,7 @@ impl Reference {
         let (Some(stamp), Some(judged)) = (stamp, self.judged_sent()) else {
             return Pong::Forgotten;
         };
-        let recent = newest.seq - seq < 4;
-        if recent && stamp > judged - self.rules.g && stamp <= newest.sent {
+        if stamp > judged - self.rules.g && stamp <= newest.sent {
             let answered = Answered { seq, sent: stamp, rtt_from: stamp };
             self.by_age(answered, newest.answered)
         } else {
@@ -136,8 +131,7 @@ impl Reference {
     }
 
     fn matched_or_late(&self, ping: Ping) -> Pong {
-        let newer_answered =
-            self.pings.iter().any(|newer| newer.seq > ping.seq && newer.answered);
+        let newer_answered = self.pings.iter().any(|newer| newer.seq > ping.seq && newer.answered);
         let rtt_from = ping.sent; // E6
         self.by_age(Answered { seq: ping.seq, sent: ping.sent, rtt_from }, newer_answered)
     }

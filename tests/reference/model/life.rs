@@ -2,7 +2,7 @@
 
 use heartbeat_proto::{Findings, Liveness, Mode, Reason};
 
-use super::{known, Act, Knobs, Reference, Reprobe, Rules, Twist};
+use super::{Act, Knobs, Reference, Reprobe, Rules, Twist, known};
 
 impl Reference {
     /// Final Lost, or Closed: nothing more can happen.

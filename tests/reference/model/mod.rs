@@ -6,8 +6,8 @@
 mod answers;
 mod evidence;
 mod judge;
-pub mod known;
 mod knobs;
+pub mod known;
 mod late;
 mod ledger;
 mod life;

@@ -39,8 +39,7 @@ impl Reference {
 
     /// Where pings (or beacons) may leave at all (P1, P13).
     pub(super) fn may_send(&self) -> bool {
-        let open = self.liveness.is_live()
-            || (self.liveness == Liveness::Lost && !self.is_over());
+        let open = self.liveness.is_live() || (self.liveness == Liveness::Lost && !self.is_over());
         open && self.draining.is_none() && self.suspended.is_none() && self.rules.sends_on_plan()
     }
 

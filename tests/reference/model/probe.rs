@@ -120,11 +120,8 @@ impl Reference {
 
     fn send_beacon(&mut self) {
         // P11.
-        let id = if self.rules.probes() {
-            PingId::new(self.epoch, self.seq)
-        } else {
-            self.number()
-        };
+        let id =
+            if self.rules.probes() { PingId::new(self.epoch, self.seq) } else { self.number() };
         self.call.probe = Some(Act::SendBeacon { id, stamp: self.now as u64 });
         if !self.rules.probes() {
             self.last_ping = self.now;

@@ -55,8 +55,7 @@ impl Reference {
     /// P7, P9, P10: a ping that must wait for something else is no reason to wake.
     fn ping_at(&self) -> Option<Nanos> {
         let due = self.next_ping()?;
-        let waits = (!self.rules.knobs.ids && self.judged.is_some())
-            || self.asks_later();
+        let waits = (!self.rules.knobs.ids && self.judged.is_some()) || self.asks_later();
         (!waits && due < Nanos::MAX).then_some(due)
     }
 }

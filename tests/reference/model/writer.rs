@@ -2,7 +2,7 @@
 
 use heartbeat_proto::PingId;
 
-use super::{known, LedgerKind, Reference, Twist};
+use super::{LedgerKind, Reference, Twist, known};
 
 impl Reference {
     /// "The clock starts when the first of them is handed over or `TxBlocked` comes."
