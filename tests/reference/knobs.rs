@@ -132,9 +132,14 @@ fn spans(base: Knobs) -> impl Strategy<Value = Knobs> {
         })
 }
 
+/// Any configuration, accepted or not.
+pub fn raw() -> impl Strategy<Value = Knobs> {
+    choices().prop_flat_map(counts).prop_flat_map(spans)
+}
+
 /// Any configuration that is accepted.
 pub fn knobs() -> impl Strategy<Value = Knobs> {
-    choices().prop_flat_map(counts).prop_flat_map(spans).prop_map(mended)
+    raw().prop_map(mended)
 }
 
 /// Spans that are refused together fall back to their defaults, one after the other.

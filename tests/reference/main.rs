@@ -1,5 +1,6 @@
 //! The machine against an independent model of `docs/SPEC.md`, event by event.
 
+#![allow(clippy::many_single_char_names, reason = "the symbols of the text")]
 #![allow(unreachable_pub, dead_code, reason = "modules of a test, one of them shared")]
 
 mod compare;
@@ -64,4 +65,21 @@ fn follow() {
         panic!("{}", &text[..end]);
     }
     coverage::assert_complete();
+}
+
+/// CF2 and CF3: both accept the same configurations.
+#[test]
+fn the_builder_accepts_what_the_text_accepts() {
+    with_a_large_stack(|| {
+        let accepted = std::cell::Cell::new(0);
+        runner(CASES)
+            .run(&knobs::raw(), |knobs| {
+                let expected = model::Rules::of(&knobs).acceptable();
+                assert_eq!(expected, knobs.config().is_ok(), "{knobs:?}: {:?}", knobs.config());
+                accepted.set(accepted.get() + u32::from(expected));
+                Ok(())
+            })
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!((50..CASES - 50).contains(&accepted.get()), "{} accepted", accepted.get());
+    });
 }

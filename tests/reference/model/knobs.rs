@@ -240,10 +240,9 @@ impl Rules {
             && self.t <= self.c
             && self.f <= self.c
             && (!self.probes() || self.i + self.w <= self.f)
-            && (!self.sends_on_plan()
-                || (self.g <= self.s
-                    && self.s <= self.i - self.i / 100 * self.jitter
-                    && round_up(self.w, 4) <= self.g))
+            && self.g <= self.s
+            && self.s <= self.i - self.i / 100 * self.jitter
+            && (!self.sends_on_plan() || round_up(self.w, 4) <= self.g)
             && self.g <= self.down
             && self.keepalive.is_none_or(|keepalive| self.g <= keepalive)
             && self.slack <= self.w / 4
