@@ -1,6 +1,6 @@
 //! Machine and reference side by side.
 
-use std::fmt::{Debug, Write};
+use core::fmt::{Debug, Write};
 
 use heartbeat_proto::{
     Action, Actions, Config, Echo, HeartbeatMachine, Report, Rtt, Timestamp, detector::Deadline,
@@ -24,7 +24,7 @@ pub struct Case {
 }
 
 impl Debug for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{:?} seed {} start {}", self.knobs, self.seed, self.start)
     }
 }
@@ -130,7 +130,7 @@ fn act(action: Action) -> Act {
     }
 }
 
-fn rtt(rtt: Rtt) -> Option<(std::time::Duration, std::time::Duration)> {
+fn rtt(rtt: Rtt) -> Option<(core::time::Duration, core::time::Duration)> {
     rtt.smoothed().zip(rtt.variation())
 }
 

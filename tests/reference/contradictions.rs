@@ -1,7 +1,7 @@
 //! Where machine and text contradict each other: exact scripts, each red until one of both changes.
 //! `model/known.rs` bends the reference to the machine at these places, and nowhere else.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{
     Action, Actions, Config, ConfigBuilder, Echo, Event, Findings, FirstPing, HeartbeatMachine,

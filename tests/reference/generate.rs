@@ -1,6 +1,6 @@
 //! What happens, and when: mostly what makes rules meet.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{Event, Liveness, Timestamp};
 use proptest::prelude::*;

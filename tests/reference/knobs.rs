@@ -1,6 +1,6 @@
 //! Configurations of all kinds.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{FirstPing, LatePolicy, LifeRule, Mode, PingSchedule, Probing, Verdict};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use proptest::sample::select;
 use crate::model::{Keepalive, Knobs, LedgerKind};
 
 /// Mostly the default, sometimes another.
-fn mostly<T: Clone + std::fmt::Debug + 'static>(
+fn mostly<T: Clone + core::fmt::Debug + 'static>(
     default: T,
     others: Vec<T>,
 ) -> impl Strategy<Value = T> {
@@ -17,7 +17,7 @@ fn mostly<T: Clone + std::fmt::Debug + 'static>(
 }
 
 /// A share of the interval, in thousandths, or nothing.
-fn part(range: std::ops::Range<u64>) -> impl Strategy<Value = Option<u64>> {
+fn part(range: core::ops::Range<u64>) -> impl Strategy<Value = Option<u64>> {
     prop::option::weighted(0.25, range)
 }
 

@@ -1,6 +1,18 @@
 //! The machine against an independent model of `docs/SPEC.md`, event by event.
 
-#![allow(clippy::many_single_char_names, reason = "the symbols of the text")]
+#![allow(
+    clippy::many_single_char_names,
+    clippy::cast_possible_wrap,
+    clippy::items_after_statements,
+    clippy::large_types_passed_by_value,
+    clippy::match_bool,
+    clippy::struct_excessive_bools,
+    clippy::unused_self,
+    clippy::use_self,
+    clippy::std_instead_of_alloc,
+    clippy::doc_markdown,
+    reason = "naive on purpose: the text's symbols, wide numbers, plain flags"
+)]
 #![allow(unreachable_pub, dead_code, reason = "modules of a test, one of them shared")]
 
 mod compare;
@@ -71,7 +83,7 @@ fn follow() {
 #[test]
 fn the_builder_accepts_what_the_text_accepts() {
     with_a_large_stack(|| {
-        let accepted = std::cell::Cell::new(0);
+        let accepted = core::cell::Cell::new(0);
         runner(CASES)
             .run(&knobs::raw(), |knobs| {
                 let expected = model::Rules::of(&knobs).acceptable();

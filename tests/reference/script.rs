@@ -1,6 +1,6 @@
 //! Moves: what happens next, relative to what the reference knows, so that they shrink well.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{Event, PingId, Timestamp};
 

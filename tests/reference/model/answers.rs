@@ -1,6 +1,6 @@
 //! Section 7: answers, policing, and what the peer asks for.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{Findings, Liveness, Mode, PingId, Reason, Verdict};
 

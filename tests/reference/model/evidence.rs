@@ -1,6 +1,6 @@
 //! Section 3: what is evidence, and what it does.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{Event, Findings, LatePolicy, LifeRule, Liveness, Reason};
 

@@ -1,6 +1,6 @@
 //! Section 2: what is configured, its defaults (CF3) and what is refused (CF2).
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{
     Config, ConfigError, FirstPing, LatePolicy, LifeRule, MAX_SPAN, Mode, PingSchedule, Probing,

@@ -1,6 +1,6 @@
 //! J6 to J8: late calls; LC5 and LC6: suspension and resume.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{Event, Findings, LatePolicy, Liveness, MAX_SPAN};
 

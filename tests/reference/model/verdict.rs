@@ -1,6 +1,6 @@
 //! J12: the evidence of a verdict.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use heartbeat_proto::{Liveness, Reason};
 
