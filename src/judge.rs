@@ -140,7 +140,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.state.set_misses((self.state.misses() + 1).min(self.config.attempts));
             self.out.report(Findings::MISS);
             self.learn(Sign::Miss, None, None, None);
-        } else if matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
+        } else if !self.late
+            && matches!(self.state.liveness(), Liveness::Alive | Liveness::Suspect)
             && (self.config.unanswered_limit..TOLD).contains(&self.state.unanswered_in_a_row())
         {
             self.state.set_unanswered_in_a_row(TOLD);
