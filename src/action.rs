@@ -65,11 +65,13 @@ pub struct Actions {
     calm: bool,
     /// For the shell: life was heard.
     pub(crate) heard: bool,
+    /// For the shell: a ping was answered, and it is certain which.
+    pub(crate) proven: bool,
     transition: Option<Transition>,
     findings: Findings,
     /// For the shell: the round trip that was measured, in microseconds; 0: none.
     pub(crate) rtt_micros: u32,
-    /// For the shell: when the ping left whose round trip was measured.
+    /// For the shell: when the ping left that was answered for certain, if `proven`.
     pub(crate) answered: u64,
     pong: PingId,
     /// Shared by ping and beacon: a call yields at most one of them.

@@ -13,7 +13,7 @@ use crate::finding::Findings;
 use crate::ledger::{Answer, Ledger, Query};
 use crate::liveness::{Liveness, Reason};
 use crate::machine::Call;
-use crate::state::{Reprobe, Waiting};
+use crate::state::{AMBIGUOUS, Reprobe, SPOILED, Waiting};
 use crate::time::{Timestamp, nanos};
 
 /// How often the interval may be doubled: the state counts to this.
@@ -179,12 +179,23 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 self.answered_too_late();
             }
         }
+        (self.out.proven, self.out.answered) = (true, sent);
+        let pings_since_pause = SPOILED - self.state.ambiguity();
+        if self.config.ids && pings_since_pause < SPOILED && behind >= pings_since_pause.into() {
+            return self.hear_pong(true, seq, None); // E6: it may have waited for us.
+        }
         let rtt = self.now.saturating_sub(sent).saturating_sub(hold).max(1);
         let micros = (rtt.saturating_add(999) / 1000).min(u32::MAX.into()) as u32;
         self.state.rtt.sample(micros);
         self.out.rtt_micros = micros;
-        self.out.answered = sent;
         self.hear_pong(true, seq, Some(rtt));
+    }
+
+    /// Without ids it is not certain any more which ping the next pongs answer (rule E8).
+    pub(crate) fn confuse_samples(&mut self) {
+        if !self.config.ids {
+            self.state.set_ambiguity(AMBIGUOUS);
+        }
     }
 
     /// The judged ping was lost although its pong came before anybody looked (rule J9).
@@ -206,7 +217,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             return self.hear_pong(false, seq, None);
         }
         if self.state.unanswered() == 0 {
-            self.state.set_ambiguity(2);
+            self.confuse_samples();
             self.out.report(Findings::PONG_DUPLICATE);
             return self.hear_pong(false, seq, None);
         }

@@ -261,6 +261,8 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         if actions.rtt_micros != 0 {
             self.last_rtt = actions.rtt_micros;
             self.rtts.record_nanos(u64::from(self.last_rtt) * 1000);
+        }
+        if actions.proven {
             self.proof = self.proof.max(Some(actions.answered));
         }
         if !actions.is_empty() {

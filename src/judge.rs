@@ -109,7 +109,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         } else {
             self.state.wait(Waiting::Pong, self.state.last_ping);
         }
-        self.state.set_ambiguity(2); // E8: its pong may still come.
+        self.confuse_samples(); // Its pong may still come.
         if newest && self.state.ping_unwritten() {
             self.out.report(Findings::WRITE_STALLED); // J11: it never left, so nobody missed it.
             if self.state.liveness() == Liveness::Lost {
@@ -208,7 +208,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             // A ping is under way and a second one may not be sent: that one is the probe.
             self.state.ledger.written(self.state.seq, self.now);
             self.state.last_ping = self.now;
-            self.state.set_ambiguity(2);
+            self.confuse_samples();
             Waiting::Pong
         } else {
             return self.state.set_reprobe(Reprobe::Wanted);
@@ -234,7 +234,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         self.state.wait(Waiting::Nothing, self.now);
         self.state.set_reprobe(Reprobe::None);
         self.state.set_probe_wanted(false);
-        self.state.set_ambiguity(2);
+        self.confuse_samples();
         self.state.keep_outcomes(0);
         self.state.set_mistaken(false);
         // Nobody waits for what was not written until now.

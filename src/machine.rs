@@ -48,7 +48,7 @@ use crate::finding::Findings;
 use crate::jitter;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason, Transition};
-use crate::state::{PeerState, Reprobe, Waiting};
+use crate::state::{AMBIGUOUS, PeerState, Reprobe, SPOILED, Waiting};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
@@ -255,6 +255,7 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
                 LatePolicy::Reprobe => self.state.forgive_writer(lateness, self.now), // J6
                 LatePolicy::Strict => {}                                              // J8
             }
+            self.spoil_samples();
             self.learn(Sign::Pause, None, None, None); // J13: before the evidence.
         }
         self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
@@ -273,14 +274,19 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         let stood = self.now.saturating_sub(began);
         self.shift(stood, began);
         self.state.shift_past(slept.saturating_sub(stood), self.now);
-        if self.state.unanswered() > 0 {
-            self.state.set_ambiguity(2); // Its pong may still come.
-        }
+        self.spoil_samples();
         self.state.wait(Waiting::Nothing, self.now);
         self.out.report(Findings::RESUMED);
         self.learn(Sign::Pause, None, None, None);
         if self.state.liveness().is_live() && !self.state.draining() {
             self.grant_reprobe();
+        }
+    }
+
+    /// The pongs that are still to come have waited for us: no round trip (rules E6, E8).
+    fn spoil_samples(&mut self) {
+        if self.state.unanswered() > 0 {
+            self.state.set_ambiguity(if self.config.ids { SPOILED } else { AMBIGUOUS });
         }
     }
 

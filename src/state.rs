@@ -43,6 +43,13 @@ pub struct PeerState<D: Detector = Deadline, L: Ledger = Table> {
 /// The value of `in_a_row` from the telling of `ping_unanswered` to the next pong.
 pub(crate) const TOLD: u8 = 15;
 
+/// Without ids: so many clean exchanges before a sample counts again (rule E8).
+pub(crate) const AMBIGUOUS: u8 = 2;
+
+/// With ids: so many pings after a pause until no pong can be of one that it spoiled (rule E6; the
+/// table knows four).
+pub(crate) const SPOILED: u8 = 3;
+
 /// What is being waited for, since [`PeerState::waiting_since`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
@@ -318,7 +325,7 @@ counters! {
     /// While Alive or Suspect: ended windows in a row without any pong between; [`TOLD`] once their
     /// limit was told.
     unanswered_in_a_row, set_unanswered_in_a_row, IN_A_ROW;
-    /// Without ids: clean exchanges still needed before a sample counts.
+    /// Pings still to be sent before samples count again: [`AMBIGUOUS`], [`SPOILED`].
     ambiguity, set_ambiguity, AMBIGUITY;
 }
 

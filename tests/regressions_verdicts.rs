@@ -6,8 +6,8 @@ mod common;
 use common::{MS, RESUME, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::{
-    Action, Config, ConfigBuilder, Event, Findings, FirstPing, LatePolicy, LifeRule, Liveness,
-    MAX_SPAN, Mode, PingId, PingSchedule, Probing, Reason, Verdict,
+    Action, Config, ConfigBuilder, Event, Findings, FirstPing, HeartbeatMachine, LatePolicy,
+    LifeRule, Liveness, MAX_SPAN, Mode, PingId, PingSchedule, Probing, Reason, Verdict,
 };
 
 /// No chance and no keepalive, so that nothing but the rule at hand is seen.
@@ -374,4 +374,34 @@ fn a_window_that_a_late_call_ends_does_not_convict_a_peer_that_talks() {
     let _ = solo.tell_at(solo.now + SEC, Event::FrameReceived);
     let lost = solo.lost_by(solo.now + 20 * SEC).expect("a verdict");
     assert_eq!(solo.verdict(), Some((lost, Reason::PingUnanswered)));
+}
+
+/// E6: a pong that had waited for our own frozen process gave a round trip of the whole freeze, and
+/// an adaptive detector then waited for the ceiling before it found the peer dead.
+#[test]
+fn a_pong_that_waited_for_us_is_no_round_trip() {
+    let builder = plain(1, 4).ceiling(secs(30)).probing(Probing::Always);
+    let config = builder.detector(Deadline::rtt_adaptive(3)).build().expect("valid");
+    let mut solo = Solo::of(HeartbeatMachine::new(config, 7, at(0)));
+    let _ = solo.tell(Event::Start);
+    solo.answer_to(200 * SEC, 20 * MS);
+    let before = solo.machine.rtt();
+    let asleep = solo.next_ping();
+    let _ = solo.tell_at(solo.now + 12 * SEC, Event::Tick);
+    let _ = solo.tell(Event::pong(asleep));
+    assert_eq!(solo.machine.rtt(), before, "the freeze was ours");
+    assert!(solo.machine.is_verified_since(at(solo.now - 12 * SEC)), "but it is proof of life");
+    let asleep = solo.now;
+    let lost = solo.lost_by(asleep + 30 * SEC).expect("a verdict");
+    assert!(lost - asleep < 3 * SEC, "{} ns after its last sign of life", lost - asleep);
+    // Three pings later round trips count again.
+    let mut solo = Solo::of(HeartbeatMachine::new(config, 7, at(0)));
+    let _ = solo.tell(Event::Start);
+    let _ = solo.next_ping();
+    let _ = solo.tell_at(solo.now + 3 * SEC, Event::FrameReceived);
+    for _ in 0..3 {
+        let id = solo.next_ping();
+        let _ = solo.tell_at(solo.now + MS, Event::pong(id));
+    }
+    assert_eq!(solo.machine.rtt().smoothed(), Some(ms(1)));
 }

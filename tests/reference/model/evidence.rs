@@ -173,8 +173,18 @@ impl Reference {
             _ => Duration::ZERO,
         };
         if self.is_unambiguous() {
-            self.sample(answered, hold);
+            self.proof = self.proof.max(Some(answered.sent)); // RP3
+            if !self.is_spoiled(answered) {
+                self.sample(answered, hold);
+            }
         }
+    }
+
+    /// E6: unanswered at a pause, and fewer than three pings were sent since.
+    fn is_spoiled(&self, answered: Answered) -> bool {
+        let since = self.paused_at.map(|newest| (answered.seq <= newest, self.seq - newest));
+        let counts = self.rules.knobs.ids && self.twist != Some(Twist::PausesAreSampled);
+        counts && since.is_some_and(|(before, pings)| before && pings < 3)
     }
 
     /// E8.
@@ -229,7 +239,6 @@ impl Reference {
             }
         });
         self.last_rtt = Some(r);
-        self.proof = self.proof.max(Some(answered.sent));
     }
 
     /// SRTT and RTTVAR.

@@ -28,6 +28,7 @@ impl Reference {
         }
         self.tell(Findings::LATE_CALL);
         self.call.late = true;
+        self.spoil();
         match self.rules.knobs.late_policy {
             LatePolicy::Strict => {}
             LatePolicy::Forgive(max) => {
@@ -42,6 +43,14 @@ impl Reference {
                 self.call.may_grant = !self.is_evidence(event);
             }
             _ => unreachable!("a policy that the text does not know"),
+        }
+    }
+
+    /// E6, E8: a pause with a ping unanswered.
+    fn spoil(&mut self) {
+        if self.newest().is_some_and(|ping| !ping.answered) {
+            self.ambiguous = 2;
+            self.paused_at = Some(self.seq);
         }
     }
 
@@ -127,6 +136,7 @@ impl Reference {
             self.shift_past((slept - d).max(0));
         }
         self.tell(Findings::RESUMED);
+        self.spoil();
         self.judged = None;
         self.request = None;
         if self.liveness.is_live() {

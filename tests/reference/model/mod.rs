@@ -97,6 +97,8 @@ pub struct Reference {
     rtt: Option<(Nanos, Nanos)>,
     last_rtt: Option<Nanos>,
     ambiguous: u8,
+    /// E6: the newest ping at the last pause with one unanswered.
+    paused_at: Option<u32>,
     // Section 4.
     pub epoch: u32,
     seq: u32,
@@ -158,6 +160,7 @@ impl Reference {
             rtt: None,
             last_rtt: None,
             ambiguous: 0,
+            paused_at: None,
             epoch: (spans::mix(seed) >> 32) as u32, // P2
             seq: 0,
             plan: now,

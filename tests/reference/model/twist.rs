@@ -33,6 +33,8 @@ twists! {
     ResolveWithoutGap,
     /// | `HoldCounts` | E6 | `now - sent - hold` | `now - sent` |
     HoldCounts,
+    /// | `PausesAreSampled` | E6 | no sample of a ping that a pause overtook | a sample |
+    PausesAreSampled,
     /// | `PlanDrifts` | P2 | `s' = s + I'(k)` | `s' = t + I'(k)` |
     PlanDrifts,
     /// | `SlotSoonAfterPing` | P3 | a slot before `t + ge` moves | stays |
