@@ -98,6 +98,8 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         if !config.probes() {
             call.state.wait(Waiting::Nothing, now);
             call.state.set_probe_wanted(false);
+        } else if call.state.waiting() == Waiting::Window {
+            call.state.wait(Waiting::Nothing, now); // Granted where no pings were sent.
         }
         if call.state.liveness().is_live() && !call.state.draining() {
             call.state.set_reprobe(Reprobe::None);

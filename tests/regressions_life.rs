@@ -145,6 +145,19 @@ fn a_responder_does_not_wait_for_the_ping_it_was_granted_as_a_prober() {
     assert!(solo.lost_by(1_000 * SEC).is_some(), "due at {:?}", solo.due());
 }
 
+/// LC9: what was granted is forgotten. The window that ran alone where no pings were sent lasted into
+/// the external schedule, and met a request (P10): a panic, where such things are asserted.
+#[test]
+fn a_window_granted_to_a_listener_ends_when_it_is_to_probe() {
+    let listener = short().mode(Mode::Passive).build().expect("valid");
+    let prober = short().mode(Mode::Initiator).schedule(PingSchedule::External);
+    let prober = prober.no_keepalive().build().expect("valid");
+    let mut solo = Solo::alive(listener);
+    let _ = solo.tell_at(3 * SEC, RESUME);
+    let actions: Vec<_> = solo.machine.reconfigure(prober, at(solo.now)).collect();
+    assert!(actions.contains(&Action::RequestProbe), "the slot has long passed: {actions:?}");
+}
+
 // ----- The end of the clock -----
 
 /// T6: at the end of the clock, another configuration sends nothing and asks for no wake-up; its

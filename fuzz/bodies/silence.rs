@@ -129,13 +129,11 @@ impl Silence {
         now: u64,
     ) {
         let told = nanos(report.silence);
-        let by_silence =
-            matches!(report.reason, Reason::NoResponse | Reason::Silence | Reason::NotProbed);
         assert!(told <= now.saturating_sub(self.certain), "E3: told {told}, {self:?} at {now}");
         if let Some(possible) = self.possible {
             assert!(told >= now.saturating_sub(possible), "S6: told {told}, {self:?} at {now}");
         }
-        if !by_silence {
+        if !by_silence(report.reason) {
             return;
         }
         let config = &rules.config;
@@ -174,6 +172,10 @@ impl Silence {
         let most = bound.saturating_add(self.lateness);
         assert!(silence <= most, "L1: {silence} > {bound} + {}", self.lateness);
     }
+}
+
+pub const fn by_silence(reason: Reason) -> bool {
+    matches!(reason, Reason::NoResponse | Reason::Silence | Reason::NotProbed)
 }
 
 /// Whether silence is judged by this machine now.

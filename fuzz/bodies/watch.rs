@@ -6,12 +6,12 @@ use core::sync::atomic::Ordering;
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::{
     Action, Actions, Event, Findings, HeartbeatMachine, LatePolicy, Ledger, Liveness, PeerState,
-    Reason, Timestamp,
+    Reason, Report, Timestamp,
 };
 
 use super::TRACE;
 use super::rules::{Rules, nanos};
-use super::silence::{Evidence, Silence, is_judged};
+use super::silence::{Evidence, Silence, by_silence, is_judged};
 
 /// From here on the clock is exhausted (rule T6).
 const END_OF_TIME: u64 = u64::MAX - 4 * 86_400 * 1_000_000_000;
@@ -129,9 +129,10 @@ impl<L: Ledger> Watch<L> {
             if before.is_live() && !exhausted {
                 let mut silence = was_silence;
                 silence.called(due.map_or(0, |due| self.now.saturating_sub(due)));
-                if was_suspended || self.forgives(found) {
+                if was_suspended || found.contains(Findings::RESUMED) || self.forgives(found) {
                     silence.paused();
                 }
+                silence.heard(self.heard_too(event, &report, found), self.now, None);
                 if matches!(event, Event::LimitReceived { .. }) {
                     // A smaller gap brings V forward, even into the past (A6, CF4): no grant is
                     // given for that, so S4 holds for the numbers of before.
@@ -253,6 +254,17 @@ impl<L: Ledger> Watch<L> {
         let next = twin.next_deadline(&self.rules.config).map(|(due, _)| due.as_nanos() - shift);
         assert_eq!(next, due, "M3: {event:?}");
         assert!(shift != 0 || self.machine.state() == twin, "M1: {event:?}");
+    }
+
+    /// The evidence of a call in which a verdict fell for another reason than silence: that may
+    /// have been before it or after it.
+    fn heard_too(&self, event: Event, report: &Report, found: Findings) -> Evidence {
+        let epoch = self.machine.state().epoch();
+        match Evidence::of(event, found, epoch, self.rules.life_rule) {
+            Evidence::No => Evidence::No,
+            _ if by_silence(report.reason) => Evidence::No,
+            _ => Evidence::Perhaps,
+        }
     }
 
     fn forgives(&self, found: Findings) -> bool {
