@@ -77,16 +77,16 @@ macro_rules! exhausted {
 }
 
 exhausted! {
-    strict: worlds::strict, 600_000, 600_000;
-    restart: worlds::restart, 20_000, 20_000;
+    strict: worlds::strict, 500_000, 500_000;
+    restart: worlds::restart, 15_000, 15_000;
     in_bounds: worlds::in_bounds, 50_000, 50_000;
     stalls: |size| worlds::stalls(size, LatePolicy::Reprobe), 30_000, 60_000;
     forgive: worlds::forgive, 60_000, 60_000;
     follow_beacons: worlds::follow, 150_000, 150_000;
     adaptive: worlds::adaptive, 2_000, 2_000;
-    writes: worlds::writes, 40_000, 40_000;
-    external: worlds::external, 100_000, 100_000;
+    writes: worlds::writes, 25_000, 25_000;
+    external: worlds::external, 90_000, 90_000;
     suspend: worlds::suspend, 300_000, 300_000;
-    reopen: worlds::reopen, 10_000, 10_000;
+    reopen: worlds::reopen, 7_000, 7_000;
     traffic: worlds::traffic, 8_000, 8_000;
 }
