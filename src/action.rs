@@ -122,7 +122,7 @@ impl Actions {
     }
 
     pub(crate) const fn request_probe(&mut self) {
-        debug_assert!(self.slots & PING == 0, "one probe a call");
+        debug_assert!(self.slots & PING == 0); // R2
         self.slots |= REQUEST;
     }
 
@@ -162,7 +162,7 @@ impl Actions {
     }
 
     const fn probe(&mut self, slot: u8, id: PingId, stamp: u64) {
-        debug_assert!(self.slots & (PING | BEACON) == 0, "one ping or beacon a call");
+        debug_assert!(self.slots & (PING | BEACON) == 0); // R2
         self.slots |= slot;
         self.probe = id;
         self.stamp = Timestamp::from_nanos(stamp);
@@ -203,5 +203,5 @@ impl fmt::Debug for Actions {
     }
 }
 
-const _: () = assert!(size_of::<Action>() <= 24);
+const _: () = assert!(size_of::<Action>() <= 24); // R3
 const _: () = assert!(size_of::<Actions>() <= 48);

@@ -414,4 +414,4 @@ impl Word {
     }
 }
 
-const _: () = assert!(size_of::<PeerState<Deadline, crate::ledger::Echo>>() <= 72);
+const _: () = assert!(size_of::<PeerState<Deadline, crate::ledger::Echo>>() <= 72); // R3

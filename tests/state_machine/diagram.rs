@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use svg::Document;
 use svg::node::element::{Definitions, Marker, Path, Rectangle, Style, Text};
 
-use super::keep;
+use super::document::keep;
 use super::walks::{Changes, changes};
 
 const STYLE: &str = "
