@@ -7,7 +7,7 @@
 #[path = "common/document.rs"]
 mod document;
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,9 @@ fn sources(path: PathBuf, text: &mut String) {
         entries.sort();
         // Built or found, not written.
         entries.retain(|path| !path.ends_with("target"));
-        entries.into_iter().for_each(|path| sources(path, text));
+        for path in entries {
+            sources(path, text);
+        }
     } else {
         *text += &fs::read_to_string(path).unwrap_or_default();
     }
@@ -58,7 +60,9 @@ fn no_invariant_stands_on_one_leg() {
     let spec = fs::read_to_string(root().join("docs/SPEC.md")).expect("the specification");
     let layers = LAYERS.map(|(name, paths, marks)| {
         let mut text = String::new();
-        paths.iter().for_each(|path| sources(root().join(path), &mut text));
+        for path in paths {
+            sources(root().join(path), &mut text);
+        }
         (name, text, marks)
     });
     let names = layers.each_ref().map(|(name, ..)| *name).join(" | ");
