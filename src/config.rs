@@ -231,10 +231,11 @@ impl<D> Config<D> {
     /// * [`LatePolicy::Strict`] and [`LatePolicy::Forgive`]: `ceiling`;
     /// * [`LatePolicy::Reprobe`]: `ceiling + response_window + min_gap`.
     ///
-    /// To be added: a nanosecond for each limit, which is passed only then (rule T4); the caller's own lateness, summed over the calls of that silence; what a peer
-    /// that announced a larger gap than `min_gap` adds to it; one response window more under
-    /// [`PingSchedule::External`]; and `startup_grace` for a peer that was never heard. Rules CF5
-    /// and CF6.
+    /// To be added: a nanosecond for each limit, which is passed only then (rule T4); the caller's
+    /// own lateness, summed over the calls of that silence; what a peer that announced a larger gap
+    /// than `min_gap` adds to it; one response window more under [`PingSchedule::External`];
+    /// `startup_grace` for a peer that was never heard; and a response window and a gap for each
+    /// resume, reconfiguration, or change of the peer's limit in that silence. Rules CF5 and CF6.
     pub const fn worst_case_detection(&self) -> Duration {
         Duration::from_nanos(match self.late_policy {
             LatePolicy::Strict | LatePolicy::Forgive(_) => self.ceiling,

@@ -116,10 +116,11 @@ fn comment(line: &str) -> Option<&str> {
     line.split_once("//").map(|(_, comment)| comment)
 }
 
-/// Where `src/` cites each rule.
+/// Where `src/` cites each rule. The simulator is a test: its checker implements nothing.
 fn implemented() -> Trace {
     let mut cited = Trace::new();
-    for path in sources("src") {
+    let simulator = root().join("src/sim");
+    for path in sources("src").into_iter().filter(|path| !path.starts_with(&simulator)) {
         let name = path.strip_prefix(root()).expect("below the root").display().to_string();
         let text = fs::read_to_string(&path).expect("a readable source");
         let comments: String = text.lines().filter_map(comment).collect::<Vec<_>>().join("\n");

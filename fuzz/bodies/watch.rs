@@ -134,8 +134,7 @@ impl<L: Ledger> Watch<L> {
                 }
                 silence.heard(self.heard_too(event, &report, found), self.now, None);
                 if matches!(event, Event::LimitReceived { .. }) {
-                    // A smaller gap brings V forward, even into the past (A6, CF4): no grant is
-                    // given for that, so S4 holds for the numbers of before.
+                    // A smaller gap brings V forward (A6, CF4).
                     silence.slowed();
                 }
                 let slowed = was_slowed || self.is_slowed();

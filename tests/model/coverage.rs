@@ -10,14 +10,14 @@ use crate::world::World;
 
 /// What no configuration covers, and what else does.
 pub(crate) const NOT_COVERED: [&str; 8] = [
-    "jitter and phase (the offsets stand for them): tests/properties.rs, proofs/",
+    "jitter and phase (the offsets stand for them): tests/properties, proofs/",
     "the clock stepping back, or at its end: tests/regressions_life.rs, proofs/",
-    "calm signals, the peer's limit, accept_gap and strikes: tests/properties.rs",
-    "reconfiguring a running machine: tests/properties.rs",
-    "verdicts by policy (Convict): tests/state_machine.rs",
-    "start-up limit and grace: tests/state_machine.rs, tests/promise.rs",
+    "calm signals, the peer's limit, accept_gap and strikes: tests/properties, tests/reference",
+    "reconfiguring a running machine: tests/reference, fuzz/bodies",
+    "verdicts by policy (Convict): tests/state_machine",
+    "start-up limit and grace: tests/state_machine, tests/properties/promise.rs",
     "the RTT-adaptive detector (its estimate spans too many states): tests/trial_detector.rs",
-    "spans of more than some units, more than two ends: tests/promise.rs, proofs/",
+    "spans of more than some units, more than two ends: tests/properties/promise.rs, proofs/",
 ];
 
 type Feature = (&'static str, fn(&Rules, &Fate) -> bool);

@@ -50,14 +50,13 @@ fn wakes<L: Ledger>(rules: &Rules, script: &[Step], start: u64) -> Check {
             _ => after.suspended,
         };
         let resting = after.liveness == Liveness::Lost; // Drained for good, or to be reopened.
-        let waits = after.liveness == Liveness::Idle || rules.judges() || after.draining;
         // T7: nobody looks at a tick before the wake-up, not even for the end of the clock.
         let unseen = call.event == Event::Tick && call.before.due == after.due;
         if call.now > END_OF_TIME {
             prop_assert!(after.due.is_none() || unseen, "{call:?}");
         } else if over {
             prop_assert_eq!(after.due, None, "{:?}", call);
-        } else if waits && !resting {
+        } else if !resting {
             prop_assert!(after.due.is_some(), "{call:?}");
         }
     }

@@ -49,6 +49,17 @@ fn a_verdict_after_the_claimed_promise_breaks_completeness() {
     assert_eq!(broken(world.run_for(secs(80))), Invariant::Completeness);
 }
 
+/// A listener makes no call between its suspicion and its verdict: the verdict itself is too late.
+#[test]
+fn a_late_verdict_breaks_completeness_though_no_call_was_late() {
+    let listener = |timeout| config(lan().mode(Mode::Passive).timeout(secs(timeout)));
+    let mut world = World::pair(listener(8), config(lan().mode(Mode::Beacon)), 5);
+    world.claim(0, listener(4));
+    world.run_for(secs(3)).expect("alive");
+    world.partition(0);
+    assert_eq!(broken(world.run_for(secs(80))), Invariant::Completeness);
+}
+
 #[test]
 fn pings_closer_than_the_claimed_gap_break_the_gap() {
     let wide = config(

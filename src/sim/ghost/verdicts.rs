@@ -2,7 +2,7 @@
 
 use super::{Call, Claim, Ghost};
 use crate::config::{Config, LatePolicy, PingSchedule};
-use crate::liveness::Reason;
+use crate::liveness::{Liveness, Reason};
 use crate::sim::invariant::Invariant;
 use crate::time::nanos;
 
@@ -70,7 +70,9 @@ impl Ghost {
         config: &Config<D>,
         call: &Call,
     ) -> Result<(), Invariant> {
-        let judged = call.after.is_live() && config.judges() && !self.draining;
+        // The call of the verdict, too, must have come in time.
+        let judged = (call.after.is_live() || by_silence_now(call)) && config.judges();
+        let judged = judged && !self.draining;
         if !judged || self.suspended.is_some() || self.now <= self.ev + config.ceiling {
             return Ok(());
         }
@@ -87,6 +89,11 @@ impl Ghost {
         let kept = self.now - self.ev <= most || self.silence.unsure;
         if kept { Ok(()) } else { Err(Invariant::Completeness) }
     }
+}
+
+/// A verdict by silence falls in this call.
+fn by_silence_now(call: &Call) -> bool {
+    call.told.change.is_some_and(|to| to.to == Liveness::Lost && by_silence(to.reason))
 }
 
 const fn by_silence(reason: Reason) -> bool {

@@ -3,6 +3,7 @@
 use super::{Call, Ghost, NEVER};
 use crate::config::{Config, Probing};
 use crate::event::Event;
+use crate::finding::Findings;
 use crate::liveness::Liveness;
 use crate::sim::invariant::Invariant;
 
@@ -30,7 +31,9 @@ impl Ghost {
             && (call.before, call.after) == (Liveness::Alive, Liveness::Alive)
             && config.is_plain()
             && config.probing == Probing::WhenIdle
-            && call.told.count == 0
+            // What is handed to a writer starts his clock (rule J11).
+            && (call.told.count == 0 || !config.write_reports)
+            && !call.told.found.contains(Findings::CALMED)
             && !matches!(call.event, Event::LimitReceived { .. }) // It is about the plan.
             && !self.draining
             && now < due
