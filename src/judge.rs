@@ -166,7 +166,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             && self.state.reprobe() == Reprobe::None
             && self.state.misses() == 0
             && self.state.waiting() == Waiting::Pong
-            && !self.state.ping_unwritten()
+            && !(self.state.ping_unwritten() && self.state.judges_newest())
     }
 
     /// Why silence convicts now (rule J5).

@@ -405,3 +405,25 @@ fn a_pong_that_waited_for_us_is_no_round_trip() {
     }
     assert_eq!(solo.machine.rtt().smoothed(), Some(ms(1)));
 }
+
+/// J6, S3: a newer ping that waited to be written hid the written ping that was judged, and its
+/// answer came inside its window to a peer that was lost already.
+#[test]
+fn a_verdict_waits_for_the_written_ping_behind_which_another_is_unwritten() {
+    let builder = Config::builder().interval(ms(10)).timeout(ms(17)).attempts(1).no_keepalive();
+    let builder = builder.life_rule(LifeRule::ExactPong).jitter_percent(50).write_reports(true);
+    let builder = builder
+        .min_gap(ms(4))
+        .suspect_interval(ms(5))
+        .slack(core::time::Duration::from_micros(1_750));
+    let mut solo = Solo::new(builder.first_ping(FirstPing::AfterInterval).build().expect("valid"));
+    let first = solo.next_ping(); // at 10 ms
+    let _ = solo.tell_at(solo.now + 1_700_000, Event::PingSent { id: first });
+    let second = ping_in(&solo.tell_at(16 * MS, Event::PingDue));
+    assert!(second.is_some(), "and it stays unwritten");
+    solo.run_to(17 * MS + 2);
+    solo.assert_live();
+    let _ = solo.tell_at(18 * MS, Event::pong(first)); // 6.3 ms after its writing; W is 7 ms
+    solo.run_to(20 * MS);
+    solo.assert_live();
+}

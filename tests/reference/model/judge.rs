@@ -103,7 +103,9 @@ impl Reference {
     /// waits for its end, once a silence: under Reprobe, and under the external schedule."
     fn last_wait(&mut self) {
         let waits = self.rules.knobs.late_policy == LatePolicy::Reprobe || self.rules.external();
-        let first = self.reprobe == Reprobe::None && self.misses == 0 && !self.ping_waits;
+        let newest = self.judged.is_some_and(|judged| judged.seq == self.seq);
+        let written = !(self.ping_waits && newest);
+        let first = self.reprobe == Reprobe::None && self.misses == 0 && written;
         if waits
             && first
             && self.verdict_by_silence_is_due()
