@@ -6,14 +6,31 @@
 #![allow(missing_docs, unreachable_pub, unnameable_types, reason = "programs, not a library")]
 #![allow(clippy::std_instead_of_alloc, clippy::missing_panics_doc, reason = "checks panic")]
 #![allow(clippy::struct_excessive_bools, clippy::large_types_passed_by_value, reason = "scripts")]
+#![allow(dead_code, reason = "the reference model has more than is asked here")]
+#![allow(
+    clippy::many_single_char_names,
+    clippy::cast_possible_wrap,
+    clippy::items_after_statements,
+    clippy::unused_self,
+    clippy::use_self,
+    clippy::doc_markdown,
+    reason = "of the reference model"
+)]
 
 pub mod auth;
+#[path = "../../tests/reference/compare.rs"]
+mod compare;
 pub mod config;
 pub mod datagram;
+pub mod differential;
 mod input;
 pub mod machine;
+#[path = "../../tests/reference/model/mod.rs"]
+mod model;
 pub mod pair;
 mod rules;
+#[path = "../../tests/reference/script.rs"]
+mod script;
 mod silence;
 pub mod stream;
 mod watch;
@@ -30,9 +47,10 @@ pub fn trace_if_asked() {
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus as well.
-pub const TARGETS: [(&str, Body); 6] = [
+pub const TARGETS: [(&str, Body); 7] = [
     ("machine", machine::run),
     ("pair", pair::run),
+    ("differential", differential::run),
     ("stream", stream::run),
     ("datagram", datagram::run),
     ("auth", auth::run),

@@ -232,8 +232,10 @@ impl Net {
     /// first must be evidence: a second late call of one silence gets no grant (J6).
     fn smooth(&mut self, input: &mut Input<'_>, naps: bool) {
         let window = |end: usize| nanos(self.ends[end].watch.rules.config.response_window());
-        let longest = window(0).min(window(1)) / 2;
+        let shortest = window(0).min(window(1));
+        // With W = 4 g a fifth ping may leave with the pong, and the ledger forget the first.
         let rules = self.ends[0].watch.rules;
+        let longest = (shortest - u64::from(window(0) == 4 * rules.gap(0))) / 2;
         let frames = matches!(rules.life_rule, LifeRule::AnyFrame | LifeRule::AnyByte);
         let naps = naps && frames && rules.config.late_policy() == LatePolicy::Reprobe;
         let theirs_probes = self.ends[1].watch.rules.config.mode() != Mode::Responder;

@@ -1,16 +1,13 @@
-//! Machine and reference side by side.
+//! Machine and reference side by side: under proptest here, and under the fuzzer.
 
 use core::fmt::{Debug, Write};
 
 use heartbeat_proto::{
     Action, Actions, Config, Echo, HeartbeatMachine, Report, Rtt, Timestamp, detector::Deadline,
 };
-use proptest::prelude::*;
-use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
-use crate::model::{Act, Evidence, Knobs, LedgerKind, Reference};
-use crate::script::{Move, Step};
-use crate::{coverage, generate, knobs};
+use super::model::{Act, Evidence, Knobs, LedgerKind, Reference};
+use super::script::{Move, Step};
 
 /// The reference, and how it came here.
 #[derive(Clone)]
@@ -47,26 +44,6 @@ impl Case {
         };
         self.history.push(step.clone());
         self.last = Some((step, acts));
-    }
-}
-
-impl ReferenceStateMachine for Case {
-    type State = Case;
-    type Transition = Move;
-
-    fn init_state() -> BoxedStrategy<Self::State> {
-        (knobs::knobs(), any::<u64>(), generate::start())
-            .prop_map(|(knobs, seed, start)| Case::new(knobs, seed, start))
-            .boxed()
-    }
-
-    fn transitions(state: &Self::State) -> BoxedStrategy<Self::Transition> {
-        generate::next(state)
-    }
-
-    fn apply(mut state: Self::State, transition: &Self::Transition) -> Self::State {
-        state.take(transition);
-        state
     }
 }
 
@@ -153,34 +130,33 @@ fn evidence(report: Report) -> Evidence {
 /// Everything that the public API shows of both; `Some` tells where they differ.
 pub fn difference(machine: &mut Machine, case: &Case) -> Option<String> {
     let mut text = String::new();
-    let mut differ = |what: &str, expected: &dyn Debug, got: &dyn Debug| {
-        let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
-        if expected != got {
-            let _ = writeln!(text, "{what}:\n  text    {expected}\n  machine {got}");
-        }
-    };
     let reference = &case.reference;
     if let Some((step, expected)) = &case.last {
         let got: Vec<Act> = machine.take(step).map(act).collect();
-        coverage::count(&got);
-        differ("actions", expected, &got);
+        differ(&mut text, "actions", expected, &got);
     }
     let machine = &*machine;
     each!(machine, m => {
-        differ("liveness", &reference.liveness(), &m.liveness());
+        differ(&mut text, "liveness", &reference.liveness(), &m.liveness());
         let due = m.next_deadline().map(Timestamp::as_nanos);
-        differ("deadline", &reference.next_deadline(), &due);
+        differ(&mut text, "deadline", &reference.next_deadline(), &due);
         if reference.next_deadline() != due {
-            differ("  why", &"", &m.deadline_reason());
+            let _ = writeln!(text, "  why     {:?}", m.deadline_reason());
         }
-        differ("report", &reference.report(), &m.report().map(evidence));
-        differ("rtt", &reference.rtt(), &rtt(m.rtt()));
+        differ(&mut text, "report", &reference.report(), &m.report().map(evidence));
+        differ(&mut text, "rtt", &reference.rtt(), &rtt(m.rtt()));
         for since in verified_since(reference) {
             let got = m.is_verified_since(Timestamp::from_nanos(since));
-            differ(&format!("verified since {since}"), &reference.is_verified_since(since), &got);
+            differ(&mut text, "verified since", &(since, reference.is_verified_since(since)), &(since, got));
         }
     });
     (!text.is_empty()).then_some(text)
+}
+
+fn differ<T: PartialEq + Debug>(text: &mut String, what: &str, expected: &T, got: &T) {
+    if expected != got {
+        let _ = writeln!(text, "{what}:\n  text    {expected:?}\n  machine {got:?}");
+    }
 }
 
 /// RP3: moments that tell: of every recent ping, and the last call.
@@ -188,28 +164,6 @@ fn verified_since(reference: &Reference) -> Vec<u64> {
     let pings = reference.pings.iter().rev().take(3);
     let stamps = pings.flat_map(|ping| [ping.stamp as u64, ping.stamp as u64 + 1]);
     stamps.chain([0, reference.now()]).collect()
-}
-
-pub struct MachineFollows;
-
-impl StateMachineTest for MachineFollows {
-    type SystemUnderTest = Machine;
-    type Reference = Case;
-
-    fn init_test(case: &Case) -> Machine {
-        let mut machine = Machine::new(case);
-        if let Some(text) = difference(&mut machine, case) {
-            panic!("{case:?}\n{text}");
-        }
-        machine
-    }
-
-    fn apply(mut machine: Machine, case: &Case, _: Move) -> Machine {
-        if let Some(text) = difference(&mut machine, case) {
-            panic!("{}\n{text}", script(case));
-        }
-        machine
-    }
 }
 
 /// The script so far, replayed on the reference, for whoever reads a failure.

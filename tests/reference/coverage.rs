@@ -10,7 +10,7 @@ use crate::model::Act;
 static SEEN: LazyLock<Mutex<BTreeMap<String, u64>>> = LazyLock::new(Mutex::default);
 
 /// Counts what a call yielded.
-pub fn count(acts: &[Act]) {
+pub fn count<'a>(acts: impl Iterator<Item = &'a Act>) {
     let mut seen = SEEN.lock().expect("no test panics in here");
     let mut one = |name: String| *seen.entry(name).or_default() += 1;
     for act in acts {

@@ -139,29 +139,7 @@ pub fn raw() -> impl Strategy<Value = Knobs> {
 
 /// Any configuration that is accepted.
 pub fn knobs() -> impl Strategy<Value = Knobs> {
-    raw().prop_map(mended)
-}
-
-/// Spans that are refused together fall back to their defaults, one after the other.
-fn mended(mut knobs: Knobs) -> Knobs {
-    let drops: [fn(&mut Knobs); 9] = [
-        |_| {},
-        |k| k.slack = None,
-        |k| (k.min_gap, k.suspect_interval) = (None, None),
-        |k| k.floor = None,
-        |k| k.ceiling = None,
-        |k| k.keepalive = Keepalive::Off,
-        |k| k.down_interval = None,
-        |k| k.timeout = None,
-        |k| (k.attempts, k.jitter_percent, k.interval) = (3, 10, k.interval.max(100)),
-    ];
-    for drop in drops {
-        drop(&mut knobs);
-        if knobs.config().is_ok() {
-            break;
-        }
-    }
-    knobs
+    raw().prop_map(Knobs::mended)
 }
 
 /// Another configuration of the same machine.
@@ -171,7 +149,7 @@ pub fn other(now: &Knobs) -> impl Strategy<Value = Knobs> + use<> {
     knobs().prop_map(move |other| {
         let (ledger, mode, ids) = (now.ledger, now.mode, now.ids);
         let (schedule, reopen_after) = (now.schedule, now.reopen_after);
-        let other = mended(Knobs { ledger, mode, schedule, ids, reopen_after, ..other });
+        let other = Knobs { ledger, mode, schedule, ids, reopen_after, ..other }.mended();
         if other.config().is_ok() { other } else { now.clone() }
     })
 }

@@ -17,13 +17,15 @@
 
 mod compare;
 mod coverage;
+mod follow;
 mod generate;
 mod knobs;
 mod model;
 mod script;
 mod twists;
 
-use compare::{Case, MachineFollows};
+use compare::Case;
+use follow::MachineFollows;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use heartbeat_proto::{Event, PingId, Timestamp};
 
-use crate::model::{Knobs, LedgerKind, Nanos, Reference};
+use super::model::{Knobs, LedgerKind, Nanos, Reference};
 
 /// When a move happens.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +104,9 @@ impl Move {
                 What::PingSent(which) => Event::PingSent { id: which.on(reference) },
                 What::Resume(parts) => Event::Resume { slept: span(parts) },
                 // At the end of time (T6) nobody reconnects: there is no call that could tell it.
-                What::Reconnect if reference.exhausts() => Event::Tick,
+                What::Reconnect if Reference::is_the_end(now.max(reference.now()).into()) => {
+                    Event::Tick
+                }
                 What::Reconnect => return Step::Reconnect(now.max(reference.now())),
                 // EXCLUDED: how far back the echo ledger knows pings after its g was changed.
                 What::Reconfigure(_) if reference.rules.knobs.ledger == LedgerKind::Echo => {

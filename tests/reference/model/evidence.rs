@@ -230,7 +230,8 @@ impl Reference {
         let hold = hold.as_nanos() as Nanos;
         let hold = if self.twist == Some(Twist::HoldCounts) { 0 } else { hold };
         let sample = (self.now - answered.rtt_from - hold).max(1);
-        let r = ((sample + 999) / 1000).clamp(1, 500_000_000); // E7
+        let micros = (sample + 999) / 1000;
+        let r = micros.min(500_000_000); // E7
         self.rtt = Some(match self.rtt {
             None => (8 * r, 2 * r),
             Some((srtt8, var4)) => {
@@ -238,7 +239,7 @@ impl Reference {
                 (srtt8 + r - srtt8 / 8, var4)
             }
         });
-        self.last_rtt = Some(r);
+        self.last_rtt = Some(micros.min(Nanos::from(u32::MAX)));
     }
 
     /// SRTT and RTTVAR.

@@ -140,6 +140,29 @@ impl Knobs {
         }
         b.build()
     }
+
+    /// Spans that are refused together fall back to their defaults, one after the other.
+    #[must_use]
+    pub fn mended(mut self) -> Self {
+        let drops: [fn(&mut Self); 9] = [
+            |_| {},
+            |k| k.slack = None,
+            |k| (k.min_gap, k.suspect_interval) = (None, None),
+            |k| k.floor = None,
+            |k| k.ceiling = None,
+            |k| k.keepalive = Keepalive::Off,
+            |k| k.down_interval = None,
+            |k| k.timeout = None,
+            |k| (k.attempts, k.jitter_percent, k.interval) = (3, 10, k.interval.max(100)),
+        ];
+        for drop in drops {
+            drop(&mut self);
+            if self.config().is_ok() {
+                break;
+            }
+        }
+        self
+    }
 }
 
 /// The rules in force: every knob with its default filled in, under the symbols of section 2.

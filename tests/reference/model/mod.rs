@@ -275,8 +275,13 @@ impl Reference {
     }
 
     /// T6.
-    pub fn exhausts(&self) -> bool {
-        self.now > Nanos::from(u64::MAX) - 4 * MAX_SPAN.as_nanos() as Nanos
+    fn exhausts(&self) -> bool {
+        Self::is_the_end(self.now)
+    }
+
+    /// T6: whether the clock is exhausted then.
+    pub fn is_the_end(now: Nanos) -> bool {
+        now > Nanos::from(u64::MAX) - 4 * MAX_SPAN.as_nanos() as Nanos
     }
 
     /// T6.
