@@ -34,7 +34,7 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("beacon", "d55864249bad92a5", "84c292c75304e827"),
     ("passive", "34e9465317a6d788", "218eea7b88fc7cb3"),
     ("reopening", "ec4eb727cc9e876e", "457c03df0c3b41f4"),
-    ("policed", "0c8368bc65ee3a3d", "c2882e2784f462d0"),
+    ("policed", "387ee1e1c06915dd", "ba4f5f6fad174466"),
 ];
 
 /// Lives times events: with 14 configurations and two ledgers 1.1 million.
