@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use crate::config::{LifeRule, Mode};
+use crate::config::{LatePolicy, LifeRule, Mode};
 use crate::deadlines;
 use crate::detector::{Detector, Evidence, Sign};
 use crate::event::{Event, PingId};
@@ -414,7 +414,9 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 !self.lost_just_now() && (sign == Sign::Pong || !self.config.probes())
             }
             Liveness::Lost => {
-                if !self.state.mistaken() && (self.overdue || !self.lost_just_now()) {
+                // What this very frame brought about (a loss, abuse) is no mistake (E10).
+                let before = self.overdue && self.config.late_policy == LatePolicy::Strict;
+                if !self.state.mistaken() && (before || !self.lost_just_now()) {
                     self.state.set_mistaken(true);
                     self.out.report(Findings::MISTAKE); // E9: told once.
                 }

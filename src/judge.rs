@@ -224,7 +224,9 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             Verdict::Report => self.out.report(finding),
             Verdict::Convict => {
                 self.out.report(finding);
-                self.lose(reason);
+                if self.state.liveness().is_live() {
+                    self.lose(reason); // In Lost there is no second verdict (A3).
+                }
             }
         }
     }

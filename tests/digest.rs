@@ -34,7 +34,7 @@ const EXPECTED: [(&str, &str, &str); 14] = [
     ("beacon", "d55864249bad92a5", "84c292c75304e827"),
     ("passive", "05fead722c8612a6", "1945e6cda2c37d96"),
     ("reopening", "c72045023c4de803", "b06eb875f2760f23"),
-    ("policed", "14c9b79dfe989f9f", "5c6d37d6fdcb232e"),
+    ("policed", "fd841ed52875a0e7", "7a56f52453086bc6"),
 ];
 
 /// Lives times events: with 14 configurations and two ledgers 1.1 million.

@@ -221,3 +221,41 @@ fn turning_write_reports_off_frees_the_pings_behind_an_unwritten_one() {
     let stats = solo.machine.stats();
     assert!(stats.pings_sent > before, "no ping in 500 s, {} skipped", stats.pings_skipped);
 }
+
+/// A3: in Lost there is no verdict left to fall. One by abuse fell again, and forgot the ping that was
+/// under way there.
+#[test]
+fn abuse_convicts_a_lost_peer_no_second_time() {
+    let builder = Config::builder().interval(secs(1)).timeout(secs(4)).jitter_percent(0);
+    let builder = builder.no_keepalive().life_rule(LifeRule::ExactPong).reopen_after(1);
+    let builder = builder.down_interval(secs(3));
+    let policed = builder.accept_gap(ms(200)).police(1, 2, Verdict::Convict);
+    let mut solo = Solo::new(policed.build().expect("valid"));
+    let _ = solo.lost_by(10 * SEC).expect("nobody answers");
+    let _ = solo.next_ping();
+    let (sent, due) = (solo.now, solo.due());
+    let mut told = Findings::NONE;
+    for (number, after) in [0, 1, 100, 101].into_iter().enumerate() {
+        let ping = Event::ping(PingId::new(3, number as u32 + 1));
+        told = findings_in(&solo.tell_at(sent + after * MS, ping));
+    }
+    assert!(told.contains(Findings::PING_ABUSE), "{told:?}");
+    assert_eq!(solo.due(), due, "its window still runs");
+}
+
+/// E9, E10: a pong that comes too late is what the verdict of its own call falls by, and nothing that
+/// proves it a mistake.
+#[test]
+fn a_pong_that_convicts_is_no_mistake() {
+    let builder = Config::builder().interval(secs(1)).timeout(ms(2_200)).attempts(1);
+    let builder = builder.jitter_percent(0).no_keepalive().first_ping(FirstPing::AfterInterval);
+    let config = builder.probe_loss(1, 1, Verdict::Convict).build().expect("valid");
+    let mut solo = Solo::alive(config);
+    let first = solo.next_ping();
+    let _ = solo.next_ping();
+    let late = solo.due().expect("the end of the window, and of the silence");
+    assert_eq!(late, 2_200 * MS + 1);
+    let told = solo.tell_at(late, Event::pong(first));
+    assert_eq!(findings_in(&told), Findings::PROBE_LOSS.with(Findings::PONG_LATE));
+    assert_eq!(solo.machine.liveness(), Liveness::Lost);
+}

@@ -5,7 +5,8 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use heartbeat_proto::{
-    Event, FirstPing, LatePolicy, LifeRule, Mode, PingSchedule, Probing, Timestamp, Verdict,
+    Event, FirstPing, LatePolicy, LifeRule, Liveness, Mode, PingSchedule, Probing, Timestamp,
+    Verdict,
 };
 
 use super::TRACE;
@@ -76,8 +77,11 @@ impl Run {
         let code = input.byte();
         let when = when(code >> 5, input);
         let rules = &self.case.reference.rules;
-        let (ids, reports, span) = (rules.knobs.ids, rules.knobs.write_reports, rules.i);
-        // Without write reports none come, and a link has ids or has none (promises of a driver).
+        let (ids, span) = (rules.knobs.ids, rules.i);
+        // Without write reports none come, nor from a link that is closed, and a link has ids or has
+        // none (promises of a driver).
+        let closed = self.case.reference.liveness() == Liveness::Closed;
+        let reports = rules.knobs.write_reports && !closed;
         let written = |what| if reports { what } else { tick() };
         let what = match code & 31 {
             0..3 => tick(),
@@ -287,11 +291,13 @@ fn knobs(input: &mut Input<'_>, ledger: LedgerKind) -> Option<Knobs> {
     Some(knobs.mended()).filter(|knobs| knobs.config().is_ok())
 }
 
-/// Another configuration of the same machine: the part it plays, who schedules, and whether a
-/// verdict is final stay.
+/// Another configuration of the same machine: the part it plays, who schedules, whether a verdict is
+/// final, and the counts stay. (The text does not say what a count or a policy that is changed makes
+/// of what was counted before.)
 fn other(input: &mut Input<'_>, now: &Knobs) -> Knobs {
     let Some(other) = knobs(input, now.ledger) else { return now.clone() };
-    let (mode, schedule, ids) = (now.mode, now.schedule, now.ids);
-    let other = Knobs { mode, schedule, ids, reopen_after: now.reopen_after, ..other }.mended();
+    let Knobs { mode, schedule, ids, reopen_after, unanswered, loss, police, .. } = *now;
+    let kept = Knobs { mode, schedule, ids, reopen_after, unanswered, loss, police, ..other };
+    let other = kept.mended();
     if other.config().is_ok() { other } else { now.clone() }
 }

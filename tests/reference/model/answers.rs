@@ -67,7 +67,7 @@ impl Reference {
         if self.strikes >= most && !self.told_abuse && verdict != Verdict::Ignore {
             self.told_abuse = true;
             self.tell(Findings::PING_ABUSE);
-            if verdict == Verdict::Convict {
+            if verdict == Verdict::Convict && self.liveness.is_live() {
                 self.fall(Reason::PingAbuse);
             }
         }

@@ -64,9 +64,7 @@ impl Reference {
         {
             self.judge();
         }
-        if self.liveness.is_live() && self.is_evidence(event) {
-            self.tell(Findings::LATE_EVIDENCE);
-        }
+        self.call.overdue = true;
     }
 
     /// Evidence that is no pong.
@@ -89,6 +87,9 @@ impl Reference {
         }
         if !self.liveness.is_live() {
             return; // LC1
+        }
+        if self.call.overdue {
+            self.tell(Findings::LATE_EVIDENCE); // E10
         }
         self.renew(!exact);
         match self.liveness {
@@ -210,7 +211,9 @@ impl Reference {
             return;
         }
         // J9: "answered in its window or lost".
-        let matched = !late && self.judged.is_some_and(|judged| judged.seq == answered.seq);
+        // Without ids by what E8 makes of it, else by our own clock, whatever the pong echoes.
+        let newest = self.judged.is_some_and(|judged| judged.seq == answered.seq);
+        let matched = !late && newest && !self.rules.knobs.ids;
         let lost = !matched && self.window_end().is_some_and(|end| self.now > end);
         self.record_window(lost && !self.call.late);
         if self.call.fell {

@@ -175,7 +175,7 @@ impl Reference {
         if waiting {
             self.tell(Findings::WRITE_STALLED); // J11: a ping unwritten for W
         }
-        let life = self.life_since(ping.sent);
+        let life = self.life_since(judged.from); // P8: since its window began
         // J6: "a granted ping written more than slack after its emission is no miss".
         let slow = matches!(self.reprobe, Reprobe::Running(_)) && ping.seq == self.seq && ping.slow;
         if (!life || self.twist == Some(Twist::MissDespiteLife)) && !waiting && !slow {
@@ -296,7 +296,7 @@ impl Reference {
         self.stall = None;
         self.wanted = false;
         self.request = None;
-        let hard = matches!(reason, Reason::StartupTimeout | Reason::DrainTimeout);
+        let hard = reason == Reason::StartupTimeout || self.draining.is_some(); // LC1, LC3
         self.final_verdict = hard || !self.rules.reopens();
     }
 }

@@ -202,7 +202,9 @@ impl Rules {
         let w = if n == 0 { 0 } else { (t - i) / n }; // CF1
         let jitter = Nanos::from(knobs.jitter_percent);
         let s = given(knobs.suspect_interval, w.min(i - i / 100 * jitter));
-        let g = given(knobs.min_gap, round_up(s, 2).max(round_up(w, 4)));
+        let plans = !matches!(knobs.mode, Mode::Responder | Mode::Passive);
+        let quarter = if plans { round_up(w, 4) } else { 1 };
+        let g = given(knobs.min_gap, round_up(s, 2).max(quarter));
         let probes = matches!(knobs.mode, Mode::Symmetric | Mode::Initiator);
         Self {
             i,

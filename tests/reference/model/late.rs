@@ -48,8 +48,8 @@ impl Reference {
 
     /// E6, E8: a pause with a ping unanswered.
     fn spoil(&mut self) {
+        self.confuse();
         if self.newest().is_some_and(|ping| !ping.answered) {
-            self.ambiguous = 2;
             self.paused_at = Some(self.seq);
         }
     }
@@ -81,9 +81,7 @@ impl Reference {
             return;
         }
         self.tell(Findings::REPROBE);
-        if self.newest().is_some_and(|ping| !ping.answered) {
-            self.ambiguous = 2; // E8
-        }
+        self.confuse();
         let outstanding = !self.rules.knobs.ids && self.judged.is_some();
         if self.ping_waits || outstanding {
             // "That one's window is begun anew instead."
@@ -105,6 +103,13 @@ impl Reference {
         } else {
             self.request = None;
             self.reprobe = Reprobe::Granted;
+        }
+    }
+
+    /// E8: after a resume or a grant with a ping unanswered.
+    fn confuse(&mut self) {
+        if self.newest().is_some_and(|ping| !ping.answered) {
+            self.ambiguous = 2;
         }
     }
 
@@ -149,8 +154,8 @@ impl Reference {
     fn shift(&mut self, began: Nanos, by: Nanos) {
         let now = self.now;
         self.plan = (self.plan + by).min(now + self.ie());
-        let most = by.min(MAX_SPAN.as_nanos() as Nanos);
-        self.draining = self.draining.map(|limit| limit + most);
+        let latest = self.now + MAX_SPAN.as_nanos() as Nanos;
+        self.draining = self.draining.map(|limit| (limit + by).min(latest));
         self.shift_stamps(|stamp| if stamp > began { stamp + by } else { (stamp + by).min(now) });
     }
 

@@ -69,6 +69,8 @@ struct Call {
     findings: Findings,
     late: bool,
     may_grant: bool,
+    /// The call began after the verdict's wake-up (E10).
+    overdue: bool,
     fell: bool,
 }
 
@@ -258,8 +260,8 @@ impl Reference {
                 self.take_evidence(event);
             }
             Event::LimitReceived { min_gap } => {
-                self.take_evidence(event);
                 self.on_limit(min_gap, self.is_evidence(event));
+                self.take_evidence(event);
             }
             Event::GoodbyeReceived => self.close(Reason::Goodbye),
             Event::PingSent { id } => self.on_ping_sent(id),
