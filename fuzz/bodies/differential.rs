@@ -212,7 +212,7 @@ fn pong(ids: bool, input: &mut Input<'_>) -> What {
 
 /// Thousandths of the interval: from 0 to 15 of them, each power of two in eight steps.
 const fn parts(code: u8) -> u32 {
-    (span(code & 0x7f) * 1000 >> 14) as u32
+    ((span(code & 0x7f) * 1000) >> 14) as u32
 }
 
 /// Spans that fit together nearly always; `None` where the text refuses them.
@@ -238,7 +238,7 @@ fn knobs(input: &mut Input<'_>, ledger: LedgerKind) -> Option<Knobs> {
         |code| [Verdict::Report, Verdict::Ignore, Verdict::Convict][usize::from(code % 3)];
     let options = u16::from(input.byte()) << 8 | u16::from(input.byte());
     let mut option = |bit: u8| {
-        let part = |code| (u128::from(interval) * u128::from(span(code & 0x7f)) >> 14) as u64;
+        let part = |code| ((u128::from(interval) * u128::from(span(code & 0x7f))) >> 14) as u64;
         (options >> bit & 1 == 1).then(|| part(input.byte()))
     };
     let beats = matches!(mode, Mode::Beacon | Mode::Passive);
@@ -296,8 +296,8 @@ fn knobs(input: &mut Input<'_>, ledger: LedgerKind) -> Option<Knobs> {
 /// of what was counted before.)
 fn other(input: &mut Input<'_>, now: &Knobs) -> Knobs {
     let Some(other) = knobs(input, now.ledger) else { return now.clone() };
-    let Knobs { mode, schedule, ids, reopen_after, unanswered, loss, police, .. } = *now;
-    let kept = Knobs { mode, schedule, ids, reopen_after, unanswered, loss, police, ..other };
+    let Knobs { mode, schedule, ids, unanswered, loss, police, reopen_after, .. } = *now;
+    let kept = Knobs { mode, schedule, ids, unanswered, loss, police, reopen_after, ..other };
     let other = kept.mended();
     if other.config().is_ok() { other } else { now.clone() }
 }
