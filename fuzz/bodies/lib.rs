@@ -6,7 +6,6 @@
 #![allow(missing_docs, unreachable_pub, unnameable_types, reason = "programs, not a library")]
 #![allow(clippy::std_instead_of_alloc, clippy::missing_panics_doc, reason = "checks panic")]
 #![allow(clippy::struct_excessive_bools, clippy::large_types_passed_by_value, reason = "scripts")]
-#![allow(dead_code, reason = "the reference model has more than is asked here")]
 #![allow(
     clippy::many_single_char_names,
     clippy::cast_possible_wrap,
@@ -26,6 +25,7 @@ pub mod differential;
 mod input;
 pub mod machine;
 #[path = "../../tests/reference/model/mod.rs"]
+#[allow(dead_code, reason = "more of it is asked where it lives")]
 mod model;
 pub mod pair;
 mod rules;

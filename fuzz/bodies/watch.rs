@@ -402,6 +402,7 @@ impl<L: Ledger> Watch<L> {
     fn lazy(&self, event: Event, before: Liveness, due: Option<u64>, actions: &Actions) {
         let steady = before == Liveness::Alive && self.machine.liveness() == Liveness::Alive;
         let idle = self.rules.when_idle && self.rules.own_schedule && self.rules.probes();
+        let idle = idle && self.last_ping < Some(self.now);
         let (Some(old), Some(new)) = (due, self.due()) else { return };
         if steady && idle && event == Event::FrameReceived && actions.is_empty() && !self.draining {
             assert!(new >= old, "L5: {old} to {new}");

@@ -1,7 +1,9 @@
-// Prints the digest in Node. The module imports nothing: it needs nothing of its host.
+// Prints the digests in Node. The module imports nothing: it needs nothing of its host.
 import { readFileSync } from "node:fs";
 
-const [, , file, lives] = process.argv;
+const [, , file, lives, worlds] = process.argv;
 const { instance } = await WebAssembly.instantiate(readFileSync(file), {});
-const digest = BigInt.asUintN(64, instance.exports.heartbeat_digest(Number(lives)));
-console.log(digest.toString(16).padStart(16, "0"));
+const { heartbeat_digest, heartbeat_simulate } = instance.exports;
+for (const digest of [heartbeat_digest(Number(lives)), heartbeat_simulate(Number(worlds))]) {
+    console.log(BigInt.asUintN(64, digest).toString(16).padStart(16, "0"));
+}

@@ -4,6 +4,9 @@ use core::arch::asm;
 
 /// Lives of each kind: some 100 000 calls of the machine.
 const LIVES: u32 = 200;
+/// Worlds of the simulator, as many as `tests/sim.rs` has in every run.
+#[cfg(feature = "sim")]
+const WORLDS: u32 = 2000;
 
 unsafe extern "C" {
     /// The end of the memory, from `cortex_m3.ld`.
@@ -25,17 +28,22 @@ unsafe impl Sync for Vectors {}
 static VECTORS: Vectors = Vectors { stack: &raw const STACK, reset };
 
 extern "C" fn reset() -> ! {
-    let digest = super::heartbeat_digest(LIVES);
+    print(super::heartbeat_digest(LIVES));
+    #[cfg(feature = "sim")]
+    print(super::heartbeat_simulate(WORLDS));
+    const EXIT: u32 = 0x18;
+    const NORMALLY: usize = 0x2_0026;
+    semihosting(EXIT, NORMALLY);
+    loop {}
+}
+
+fn print(digest: u64) {
     let mut line = *b"0000000000000000\n\0";
     for (place, digit) in line.iter_mut().zip((0..16).rev()) {
         *place = b"0123456789abcdef"[(digest >> (4 * digit)) as usize & 15];
     }
     const WRITE0: u32 = 0x04;
-    const EXIT: u32 = 0x18;
-    const NORMALLY: usize = 0x2_0026;
     semihosting(WRITE0, line.as_ptr() as usize);
-    semihosting(EXIT, NORMALLY);
-    loop {}
 }
 
 /// Calls the debugger, which QEMU is.

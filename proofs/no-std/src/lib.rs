@@ -1,6 +1,7 @@
 //! The machine, and with the feature `codec` the codec, in a program without the standard library,
 //! without an allocator and without an operating system. It runs a fixed script and returns a
-//! digest of everything that was said: the same on every platform (M4).
+//! digest of everything that was said: the same on every platform (M4). With the feature `sim` it
+//! runs simulated worlds as well, which need an allocator: one of its own (`heap.rs`).
 //!
 //! The unsafe attributes and blocks here are what a bare program needs to be called and to speak;
 //! the crate itself forbids them.
@@ -23,22 +24,19 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// `bytes` asks for an allocator to be there. This one never gives anything, and is never asked.
-#[cfg(feature = "codec")]
-mod no_heap {
-    use core::alloc::{GlobalAlloc, Layout};
-
-    struct NoHeap;
-
-    // SAFETY: null says that there is no memory, and what was never given is never given back.
-    unsafe impl GlobalAlloc for NoHeap {
-        unsafe fn alloc(&self, _: Layout) -> *mut u8 {
-            core::ptr::null_mut()
+/// For the caller of another language: the digest of so many simulated worlds.
+// SAFETY: no other symbol has this name.
+#[cfg(feature = "sim")]
+#[unsafe(no_mangle)]
+pub extern "C" fn heartbeat_simulate(worlds: u32) -> u64 {
+    let mut simulator = heartbeat_proto::sim::Simulator::new();
+    for seed in 0..worlds {
+        if simulator.run(u64::from(seed)).is_err() {
+            return 0; // An invariant broke.
         }
-
-        unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
     }
-
-    #[global_allocator]
-    static HEAP: NoHeap = NoHeap;
+    simulator.totals().digest.as_u64()
 }
+
+#[cfg(feature = "codec")]
+mod heap;
