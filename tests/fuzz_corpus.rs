@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 #[path = "../fuzz/bodies/lib.rs"]
+#[allow(dead_code, reason = "a crate of its own under the fuzzer")]
 mod bodies;
 
 use bodies::{Body, TARGETS};
