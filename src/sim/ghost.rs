@@ -167,9 +167,9 @@ impl Ghost {
     /// Rule A6. The next connection remembers it, so it counts after the end too.
     fn hear_limit<D>(&mut self, config: &Config<D>, event: Event) {
         if let Event::LimitReceived { min_gap } = event {
-            let before = self.limit(config);
+            let before = self.numbers(config).interval;
             self.peer_gap = rounded_gap(nanos(min_gap));
-            self.silence.resumes += u64::from(self.limit(config) < before);
+            self.silence.resumes += u64::from(self.numbers(config).interval < before);
         }
     }
 
