@@ -78,8 +78,8 @@ impl Run {
         let when = when(code >> 5, input);
         let rules = &self.case.reference.rules;
         let (ids, span) = (rules.knobs.ids, rules.i);
-        // Without write reports none come, nor from a link that is closed, and a link has ids or has
-        // none (promises of a driver).
+        // Without write reports none come, nor from a link that is closed, and a link has ids or
+        // has none (promises of a driver).
         let closed = self.case.reference.liveness() == Liveness::Closed;
         let reports = rules.knobs.write_reports && !closed;
         let written = |what| if reports { what } else { tick() };
@@ -291,9 +291,9 @@ fn knobs(input: &mut Input<'_>, ledger: LedgerKind) -> Option<Knobs> {
     Some(knobs.mended()).filter(|knobs| knobs.config().is_ok())
 }
 
-/// Another configuration of the same machine: the part it plays, who schedules, whether a verdict is
-/// final, and the counts stay. (The text does not say what a count or a policy that is changed makes
-/// of what was counted before.)
+/// Another configuration of the same machine: the part it plays, who schedules, whether a verdict
+/// is final, and the counts stay. (The text does not say what a count or a policy that is changed
+/// makes of what was counted before.)
 fn other(input: &mut Input<'_>, now: &Knobs) -> Knobs {
     let Some(other) = knobs(input, now.ledger) else { return now.clone() };
     let Knobs { mode, schedule, ids, reopen_after, unanswered, loss, police, .. } = *now;

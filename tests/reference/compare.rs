@@ -147,7 +147,8 @@ pub fn difference(machine: &mut Machine, case: &Case) -> Option<String> {
         differ(&mut text, "rtt", &reference.rtt(), &rtt(m.rtt()));
         for since in verified_since(reference) {
             let got = m.is_verified_since(Timestamp::from_nanos(since));
-            differ(&mut text, "verified since", &(since, reference.is_verified_since(since)), &(since, got));
+            let expected = reference.is_verified_since(since);
+            differ(&mut text, "verified since", &(since, expected), &(since, got));
         }
     });
     (!text.is_empty()).then_some(text)
