@@ -45,7 +45,7 @@ fn the_first_seeds_keep_every_invariant_and_the_digest() {
 }
 
 #[test]
-#[ignore = "a minute, optimised: see tests/long.sh"]
+#[ignore = "a minute, optimised: `tests/long.sh sim` runs it"]
 fn a_million_seeds_keep_every_invariant_and_the_digest() {
     let half = ALL.0 / 2;
     let other = std::thread::spawn(move || run(half..ALL.0));

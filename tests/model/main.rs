@@ -65,7 +65,7 @@ macro_rules! exhausted {
 
         /// One after the other, so that only one is in memory.
         #[test]
-        #[ignore = "many minutes; run by tests/long.sh"]
+        #[ignore = "minutes, optimised, a gigabyte: `tests/long.sh model` runs it"]
         fn large_worlds() -> Result<(), ConfigError> {
             let mut all = 0;
             $(all += holds($large, $world(Size::Large)?);)+
