@@ -60,8 +60,11 @@
 pub mod blocking;
 mod clock;
 mod driver;
+#[cfg(feature = "futures-io")]
+pub mod futures_io;
 mod notice;
 mod outbox;
+pub mod poll;
 mod setup;
 mod stream;
 #[cfg(feature = "tcp")]

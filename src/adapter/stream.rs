@@ -9,7 +9,7 @@ use super::driver::Driver;
 use super::notice::Ended;
 use super::setup::Setup;
 use crate::codec::{Decoder, Encoder, Item, MAX_DATA, MAX_FRAME};
-use crate::config::Config;
+use crate::config::{Config, LifeRule};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::liveness::{Liveness, Reason};
@@ -101,26 +101,52 @@ impl<D: Detector> StreamDriver<D> {
     }
 
     /// These bytes came in. A bad frame ends the connection.
-    pub fn received(&mut self, mut input: &[u8], now: Timestamp) {
-        while !input.is_empty() && self.driver.ended().is_none() {
-            let (consumed, item) = match self.decoder.feed(input) {
+    pub fn received(&mut self, input: &[u8], now: Timestamp) {
+        let mut inbox = core::mem::take(&mut self.inbox);
+        let len = inbox.len();
+        inbox.extend_from_slice(input);
+        let added = self.received_in(inbox.get_mut(len..).unwrap_or_default(), now);
+        inbox.truncate(len + added);
+        self.inbox = inbox;
+    }
+
+    /// As [`received`](Self::received), but the application's bytes are moved to the front of `buf`
+    /// and not kept here; how many. Only while nothing is [available](Self::available), or the
+    /// application's bytes change their order.
+    pub fn received_in(&mut self, buf: &mut [u8], now: Timestamp) -> usize {
+        let (mut at, mut kept) = (0, 0);
+        while at < buf.len() && self.driver.ended().is_none() {
+            let (consumed, item) = match self.decoder.feed(buf.get(at..).unwrap_or_default()) {
                 Ok(found) => found,
                 Err(error) => {
                     let offset = self.decoder.offset();
-                    return self.driver.end(Ended::BadFrame { offset, error });
+                    self.driver.end(Ended::BadFrame { offset, error });
+                    break;
                 }
             };
             match item {
                 Some(Item::Frame(frame)) => self.driver.received(&frame, now),
                 Some(Item::Data { start, end }) => {
-                    self.inbox.extend_from_slice(input.get(start..end).unwrap_or_default());
-                    let whole = self.decoder.finish().is_ok();
-                    let event = if whole { Event::FrameReceived } else { Event::BytesReceived };
-                    self.driver.handle(event, now);
+                    buf.copy_within(at + start..at + end, kept);
+                    kept += end - start;
+                    if self.decoder.finish().is_ok() {
+                        self.driver.handle(Event::FrameReceived, now);
+                    } else {
+                        self.part_received(now);
+                    }
                 }
-                None => self.driver.handle(Event::BytesReceived, now),
+                None => self.part_received(now),
             }
-            input = input.get(consumed..).unwrap_or_default();
+            at += consumed;
+        }
+        kept
+    }
+
+    /// Bytes, but no whole frame. Where they are no life they are no event either: it would bring
+    /// what is due to be judged before the answer behind them is read.
+    fn part_received(&mut self, now: Timestamp) {
+        if self.driver.machine().config().life_rule == LifeRule::AnyByte {
+            self.driver.handle(Event::BytesReceived, now);
         }
     }
 
