@@ -62,6 +62,8 @@ mod clock;
 mod driver;
 #[cfg(feature = "futures-io")]
 pub mod futures_io;
+#[cfg(feature = "message")]
+pub mod message;
 mod notice;
 mod outbox;
 pub mod poll;

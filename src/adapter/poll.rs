@@ -33,4 +33,7 @@ mod wakers;
 pub use heartbeat::Heartbeat;
 pub use runtime::{Timer, Transport};
 
+#[cfg(any(feature = "tokio", feature = "message"))]
 pub(super) use pulse::{Input, Io, MOST_READS, Pulse};
+#[cfg(feature = "message")]
+pub(super) use wakers::{Slot, Wakers};

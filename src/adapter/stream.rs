@@ -8,11 +8,11 @@ use bytes::{Buf, BytesMut};
 use super::driver::Driver;
 use super::notice::Ended;
 use super::setup::Setup;
-use crate::codec::{Decoder, Encoder, Item, MAX_DATA, MAX_FRAME};
+use crate::codec::{Decoder, Encoder, Frame, Item, MAX_DATA, MAX_FRAME};
 use crate::config::{Config, LifeRule};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
-use crate::liveness::{Liveness, Reason};
+use crate::liveness::Liveness;
 use crate::time::Timestamp;
 
 /// Heartbeats and application bytes on one stream, without the stream.
@@ -32,6 +32,8 @@ pub struct StreamDriver<D: Detector = Deadline> {
     decoder: Decoder,
     inbox: BytesMut,
     input_over: bool,
+    /// The peer said goodbye: what it had to say is said.
+    goodbye: bool,
     /// This end has closed, or is about to.
     closing: bool,
     /// The heartbeat that is being written, and where its rest begins.
@@ -69,6 +71,7 @@ impl<D: Detector> StreamDriver<D> {
             decoder: Decoder::new(),
             inbox: BytesMut::new(),
             input_over: false,
+            goodbye: false,
             closing: false,
             beat: [0; MAX_FRAME],
             beat_len: 0,
@@ -125,7 +128,10 @@ impl<D: Detector> StreamDriver<D> {
                 }
             };
             match item {
-                Some(Item::Frame(frame)) => self.driver.received(&frame, now),
+                Some(Item::Frame(frame)) => {
+                    self.goodbye |= matches!(frame, Frame::Goodbye { .. });
+                    self.driver.received(&frame, now);
+                }
                 Some(Item::Data { start, end }) => {
                     buf.copy_within(at + start..at + end, kept);
                     kept += end - start;
@@ -139,6 +145,7 @@ impl<D: Detector> StreamDriver<D> {
             }
             at += consumed;
         }
+        self.settle();
         kept
     }
 
@@ -186,14 +193,16 @@ impl<D: Detector> StreamDriver<D> {
     /// The connection ended in another way than by the peer's goodbye.
     pub fn end_of_input(&self) -> Option<io::Result<()>> {
         let closed = self.driver.liveness() == Liveness::Closed;
-        let by_peer = self.driver.report().is_some_and(|report| report.reason == Reason::Goodbye);
         match self.driver.ended() {
-            _ if closed && (by_peer || (self.input_over && self.decoder.finish().is_ok())) => {
-                Some(Ok(()))
-            }
+            _ if closed && self.is_input_over() => Some(Ok(())),
             Some(ended) => Some(Err(ended.into())),
             None => None,
         }
+    }
+
+    /// Whether the peer has said all: it said goodbye, or its stream ended where a frame did.
+    fn is_input_over(&self) -> bool {
+        self.goodbye || (self.input_over && self.decoder.finish().is_ok())
     }
 
     // ----- Output -----
@@ -290,7 +299,7 @@ impl<D: Detector> StreamDriver<D> {
     /// Closed by both ends, with nothing under way: that was it.
     fn settle(&mut self) {
         let closed = self.driver.liveness() == Liveness::Closed;
-        if closed && self.closing && self.input_over && !self.has_output() {
+        if closed && self.closing && self.is_input_over() && !self.has_output() {
             self.driver.end_closed();
         }
     }
