@@ -1,19 +1,22 @@
 //! [`StreamDriver`]: a [`Driver`] whose heartbeats share a byte stream with the application.
 
 use alloc::vec::Vec;
-use std::io;
+use std::io::{self, IoSlice};
 
 use bytes::{Buf, BytesMut};
 
 use super::driver::Driver;
 use super::notice::Ended;
 use super::setup::Setup;
-use crate::codec::{Decoder, Encoder, Frame, Item, MAX_DATA, MAX_FRAME};
+use crate::codec::{Decoder, Encoder, Frame, HEADER_LEN, Item, MAX_DATA, MAX_FRAME};
 use crate::config::{Config, LifeRule};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::liveness::Liveness;
 use crate::time::Timestamp;
+
+/// So many data frames are written at once from where the application's bytes lie.
+pub(super) const GATHERED: usize = 4;
 
 /// Heartbeats and application bytes on one stream, without the stream.
 ///
@@ -223,6 +226,58 @@ impl<D: Detector> StreamDriver<D> {
         self.data.extend_from_slice(&header);
         self.data.extend_from_slice(data.get(..len).unwrap_or_default());
         Ok(len)
+    }
+
+    /// The data frames that the application's bytes become if they are written from where they lie,
+    /// as slices of `headers` and `data`, instead of being [staged](Self::stage). `None` while
+    /// anything else waits to be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`stage`](Self::stage).
+    pub(super) fn gather<'d>(
+        &self,
+        data: &'d [u8],
+        headers: &'d mut [[u8; HEADER_LEN]; GATHERED],
+    ) -> io::Result<Option<[IoSlice<'d>; 2 * GATHERED]>> {
+        self.check_open()?;
+        if self.has_output() || data.is_empty() {
+            return Ok(None);
+        }
+        let mut slices = [IoSlice::new(&[]); 2 * GATHERED];
+        for ((pair, piece), header) in
+            slices.chunks_exact_mut(2).zip(data.chunks(MAX_DATA)).zip(headers)
+        {
+            let Ok(bytes) = Encoder::header(piece.len()) else { return Ok(None) };
+            *header = bytes;
+            if let [first, second] = pair {
+                (*first, *second) = (IoSlice::new(header), IoSlice::new(piece));
+            }
+        }
+        Ok(Some(slices))
+    }
+
+    /// The transport took the first `len` bytes of what was [gathered](Self::gather) of `data`: of
+    /// a data frame that it took in part the rest is kept. How many of the application's bytes are
+    /// thereby taken.
+    pub(super) fn wrote_gathered(&mut self, data: &[u8], mut len: usize, now: Timestamp) -> usize {
+        let mut taken = 0;
+        for piece in data.chunks(MAX_DATA) {
+            if len == 0 {
+                break;
+            }
+            taken += piece.len();
+            if len < HEADER_LEN + piece.len() {
+                let header = Encoder::header(piece.len()).unwrap_or_default();
+                self.data.extend_from_slice(&header);
+                self.data.extend_from_slice(piece);
+                self.data_done = len;
+                break;
+            }
+            len -= HEADER_LEN + piece.len();
+        }
+        self.driver.progressed(now);
+        taken
     }
 
     fn check_open(&self) -> io::Result<()> {

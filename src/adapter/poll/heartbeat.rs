@@ -13,7 +13,8 @@ use super::wakers::{Slot, Wakers};
 use crate::adapter::driver::Driver;
 use crate::adapter::notice::Ended;
 use crate::adapter::setup::Setup;
-use crate::adapter::stream::StreamDriver;
+use crate::adapter::stream::{GATHERED, StreamDriver};
+use crate::codec::HEADER_LEN;
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::liveness::Liveness;
@@ -225,12 +226,22 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     ///
     /// The connection has [ended](Ended), or was shut down.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut taken = if buf.len() < DIRECT { self.wire.stream.stage(buf)? } else { 0 };
         self.service(Slot::Write, cx);
-        let staged = self.wire.stream.stage(buf)?;
-        if staged > 0 {
-            self.service(Slot::Write, cx);
+        if buf.len() >= DIRECT {
+            taken = self.wire.write_direct(
+                buf,
+                self.pulse.now(),
+                &mut Context::from_waker(&self.waker),
+            )?;
         }
-        self.answer(Slot::Write, (staged > 0 || buf.is_empty()).then_some(Ok(staged)))
+        if taken == 0 {
+            taken = self.wire.stream.stage(buf)?;
+            if taken > 0 {
+                self.service(Slot::Write, cx);
+            }
+        }
+        self.answer(Slot::Write, (taken > 0 || buf.is_empty()).then_some(Ok(taken)))
     }
 
     /// Ready when everything is written and flushed.
@@ -239,12 +250,15 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     ///
     /// The connection has [ended](Ended) otherwise than on purpose.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.service(Slot::Write, cx);
-        match self.driver().ended() {
-            Some(ended) if !ended.on_purpose() => Poll::Ready(Err(ended.into())),
-            None if self.wire.stream.has_output() || self.wire.unflushed => Poll::Pending,
-            _ => Poll::Ready(Ok(())),
+        if self.wire.has_unflushed() {
+            self.service(Slot::Write, cx);
         }
+        let done = match self.driver().ended() {
+            Some(ended) if !ended.on_purpose() => Some(Err(ended.into())),
+            None if self.wire.has_unflushed() => None,
+            _ => Some(Ok(())),
+        };
+        self.answer(Slot::Write, done)
     }
 
     /// Says goodbye and ends the own direction, within
@@ -304,6 +318,41 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         if let Some(transport) = self.wire.transport.take() {
             (self.wire.abort)(transport.socket());
             self.wakers.wake_others(cx.waker()); // The transport will not.
+        }
+    }
+}
+
+impl<S: Transport, D: Detector> Wire<S, D> {
+    fn has_unflushed(&self) -> bool {
+        self.stream.has_output() || self.unflushed
+    }
+
+    /// Writes the application's bytes from where they lie, if nothing else waits and the transport
+    /// can; how many it took. Of a large write no byte is copied then.
+    fn write_direct(
+        &mut self,
+        buf: &[u8],
+        now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> io::Result<usize> {
+        let Some(transport) = self.transport.as_mut().filter(|transport| transport.gathers())
+        else {
+            return Ok(0);
+        };
+        let mut headers = [[0; HEADER_LEN]; GATHERED];
+        let Some(slices) = self.stream.gather(buf, &mut headers)? else { return Ok(0) };
+        match transport.poll_gather(cx, &slices) {
+            Poll::Ready(Ok(len)) if len > 0 => {
+                self.unflushed = true;
+                Ok(self.stream.wrote_gathered(buf, len, now))
+            }
+            // Pending or at its end: the ordinary way finds out, and says so.
+            Poll::Ready(Ok(_)) | Poll::Pending => Ok(0),
+            Poll::Ready(Err(error)) => {
+                let ended = Ended::Transport(error.kind());
+                self.stream.driver_mut().end(ended);
+                Err(ended.into())
+            }
         }
     }
 }
