@@ -194,9 +194,9 @@ impl Supervisor {
     /// network that flaps makes no storm. Elsewhere than in [`Step::Wait`] it changes nothing.
     pub fn retry_now(&mut self, now: Timestamp) {
         self.settle(now);
-        if let Stage::Waiting { until, cause } = self.stage {
+        if let Stage::Waiting { cause, .. } = self.stage {
             // SV6: it counts as the retry that it hastens.
-            self.stage = Stage::Waiting { until: until.min(self.now), cause };
+            self.stage = Stage::Waiting { until: self.now, cause };
             if let Some(breaker) = &mut self.breaker {
                 breaker.cut_short(self.now);
             }
