@@ -42,6 +42,8 @@ mod state;
 mod stats;
 pub mod supervisor;
 mod time;
+#[cfg(feature = "std")]
+pub mod unsent;
 
 pub use action::{Action, Actions};
 pub use config::{
