@@ -45,6 +45,7 @@
 //! application's*: forgotten, it would leave a program that never detects anything.
 
 mod pulse;
+mod supervised;
 mod udp;
 mod wakers;
 
@@ -59,6 +60,7 @@ use std::io::{self, ErrorKind};
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::TcpStream;
 
+pub use supervised::{GaveUp, Handle, Supervised};
 pub use udp::UdpHeartbeat;
 
 use self::pulse::{Input, Io, Pulse};
