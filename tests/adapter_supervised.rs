@@ -37,11 +37,11 @@ fn constant(span: Duration) -> Policy {
 
 /// One second after everything; 2 s for a connect; stable after 5 s.
 fn plan() -> Plan {
-    plan_with(Policies::all(constant(secs(1))).on(Cause::Rejected, Policy::NEVER))
+    plan_with(&Policies::all(constant(secs(1))).on(Cause::Rejected, Policy::NEVER))
 }
 
-fn plan_with(policies: Policies) -> Plan {
-    let builder = Plan::builder().policies(policies);
+fn plan_with(policies: &Policies) -> Plan {
+    let builder = Plan::builder().policies(*policies);
     builder.handshake_limit(secs(2)).stable_after(secs(5)).build().unwrap()
 }
 
@@ -170,7 +170,7 @@ async fn a_connect_that_hangs_is_abandoned_at_its_limit() {
     }
     let (begun, dropped) = (clock(), Arc::<Mutex<Vec<Duration>>>::default());
     let twice = Policy::constant(secs(1)).jitter(Jitter::NONE).tries(2).build().unwrap();
-    let mut it = Supervised::<DuplexStream>::new(quick(), plan_with(Policies::all(twice)));
+    let mut it = Supervised::<DuplexStream>::new(quick(), plan_with(&Policies::all(twice)));
     let connect = || async {
         let _guard = Dropped(Arc::clone(&dropped), begun);
         pending().await
@@ -246,7 +246,7 @@ async fn it_gives_up_with_the_last_error() {
 
     // A verdict is still a verdict.
     let (server, mut accept) = server();
-    let mut it = Supervised::new(quick(), plan_with(Policies::all(Policy::NEVER)));
+    let mut it = Supervised::new(quick(), plan_with(&Policies::all(Policy::NEVER)));
     let gave_up = live(&mut it, || async { dial(&server) }).await;
     let _silent = accept.recv().await;
     let error = io::Error::from(gave_up);
@@ -268,7 +268,7 @@ async fn an_application_that_fails_takes_its_connection_along() {
     });
     let policies = Policies::all(constant(secs(1))).on(Cause::BadFrame, constant(secs(60)));
     let log = Log::default();
-    let mut it = log.of(Supervised::new(quick(), plan_with(policies)));
+    let mut it = log.of(Supervised::new(quick(), plan_with(&policies)));
     it.failed(ErrorKind::InvalidData.into()); // There is none: no effect.
     for life in 1..=4 {
         let heart = it.connected(|| async { dial(&server) }).await.unwrap();
@@ -342,7 +342,7 @@ async fn it_may_be_cancelled_at_any_moment() {
 #[tokio::test(start_paused = true)]
 async fn a_handle_hastens_and_stops() {
     let log = Log::default();
-    let slow = plan_with(Policies::all(constant(secs(1000))));
+    let slow = plan_with(&Policies::all(constant(secs(1000))));
     let mut it = log.of(Supervised::<DuplexStream>::new(quick(), slow));
     let handle = it.handle();
     let helper = async {
@@ -428,7 +428,7 @@ async fn only_a_stable_connection_is_a_success() {
     });
     let doubled = Policy::exponential(secs(1)).jitter(Jitter::NONE).build().unwrap();
     let log = Log::default();
-    let mut it = log.of(Supervised::new(quick(), plan_with(Policies::all(doubled))));
+    let mut it = log.of(Supervised::new(quick(), plan_with(&Policies::all(doubled))));
     assert!(timeout(secs(25), live(&mut it, || async { dial(&server) })).await.is_err());
     peer.abort();
     let told = log.told();
