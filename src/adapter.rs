@@ -58,6 +58,7 @@
 //! [`Event::Resume`](crate::Event::Resume) if you learn of it and want a probe at once.
 
 pub mod blocking;
+mod cause;
 mod clock;
 mod driver;
 #[cfg(feature = "futures-io")]

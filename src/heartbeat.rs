@@ -219,6 +219,13 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         }
     }
 
+    /// When the newest ping that the peer has answered had left (where no pings are sent: when life
+    /// was last heard). Kept after the end, unlike [`is_verified_since`](Self::is_verified_since):
+    /// it tells how long a connection was good (rule RP3).
+    pub fn verified_at(&self) -> Option<Timestamp> {
+        self.proof.map(Timestamp::from_nanos)
+    }
+
     /// Goes on under another configuration. Deadlines are computed from the last sign of life; one
     /// that would lie in the past is put off for a probe and a response window (rule LC9).
     pub fn reconfigure(&mut self, config: Config<D>, now: Timestamp) -> Actions {

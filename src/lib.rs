@@ -15,6 +15,7 @@ extern crate std;
 mod action;
 #[cfg(all(feature = "std", feature = "codec"))]
 pub mod adapter;
+pub mod backoff;
 #[cfg(feature = "codec")]
 pub mod codec;
 mod config;
@@ -39,7 +40,10 @@ mod rtt;
 pub mod sim;
 mod state;
 mod stats;
+pub mod supervisor;
 mod time;
+#[cfg(feature = "std")]
+pub mod unsent;
 
 pub use action::{Action, Actions};
 pub use config::{

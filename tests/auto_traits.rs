@@ -3,7 +3,12 @@
 
 use core::panic::{RefUnwindSafe, UnwindSafe};
 
+use heartbeat_proto::backoff::{
+    Backoff, BackoffError, Breaker, BreakerState, Budget, Cause, Jitter, Policies, Policy,
+    PolicyBuilder,
+};
 use heartbeat_proto::detector::{Deadline, Evidence, Sign, Trust};
+use heartbeat_proto::supervisor::{Outcome, Plan, PlanBuilder, Step, Supervisor, Why};
 use heartbeat_proto::{
     Action, Actions, Config, ConfigBuilder, ConfigError, DeadlineReason, Echo, Event, Fault,
     Findings, FirstPing, HeartbeatMachine, Histogram, LatePolicy, LifeRule, Liveness, Mode,
@@ -25,12 +30,17 @@ all!(plain: Action, Actions, Config, ConfigBuilder, ConfigError, Deadline, Deadl
     PingSchedule, Probing, Reason, Report, Rtt, Sign, Stats, Table, Timestamp, Transition, Trust,
     Verdict);
 
+all!(plain: Backoff, BackoffError, Breaker, BreakerState, Budget, Cause, Jitter, Outcome, Plan,
+    PlanBuilder, Policies, Policy, PolicyBuilder, Step, Supervisor, Why);
+
 all!(copy: Action, Config, ConfigError, Event, PeerState, PeerState<Deadline, Echo>, Report);
 
 #[test]
 fn errors_are_errors() {
     fn is_error<T: core::error::Error + Send + Sync + 'static>() {}
     is_error::<ConfigError>();
+    is_error::<BackoffError>();
+    is_error::<Outcome>();
 }
 
 /// One cache line and a word a peer for a fleet; actions and their answer stay in registers and on
@@ -45,5 +55,6 @@ fn sizes_stay_as_promised() {
     assert_eq!(size_of::<PingId>(), 8);
     assert_eq!(size_of::<Rtt>(), 8);
     assert_eq!(size_of::<Findings>(), 4);
+    assert!(size_of::<Supervisor>() <= 1024, "{}", size_of::<Supervisor>());
     assert!(size_of::<HeartbeatMachine>() <= 1536, "{}", size_of::<HeartbeatMachine>());
 }

@@ -31,6 +31,7 @@
 //! [there](super::poll#how-it-works). A runtime with a better timer implements [`Timer`] and uses
 //! [`over`](poll::Heartbeat::over).
 
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
@@ -62,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::os::fd::AsFd, D: Detector> Heartbe
     /// The socket refuses these settings.
     pub fn tcp(socket: S, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         tcp::tune(&socket)?;
-        Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(socket)))
+        Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
 }
 
@@ -110,17 +111,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> AsyncWrite for Heartbeat<S,
     }
 }
 
-/// A stream of the `futures-io` traits as a [`Transport`].
+/// A stream of the `futures-io` traits as a [`Transport`]; otherwise it is the stream.
 #[derive(Debug)]
 pub struct FuturesIo<S>(S);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Transport for FuturesIo<S> {
-    type Socket = S;
+impl<S> Deref for FuturesIo<S> {
+    type Target = S;
 
-    fn socket(&self) -> &S {
+    fn deref(&self) -> &S {
         &self.0
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport for FuturesIo<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }

@@ -28,10 +28,12 @@
 //! [`Heartbeat`] is the shared [`poll::Heartbeat`] with tokio's traits and tokio's clock; how it
 //! works is said [there](super::poll#how-it-works). Use `tokio::io::split` for two tasks.
 
+mod supervised;
 mod udp;
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -42,6 +44,7 @@ use ::tokio::net::TcpStream;
 use ::tokio::task::coop;
 use ::tokio::time::{Sleep, sleep};
 
+pub use supervised::{GaveUp, Handle, Supervised};
 pub use udp::UdpHeartbeat;
 
 use super::clock::TokioClock;
@@ -70,7 +73,7 @@ impl<D: Detector> Heartbeat<TcpStream, D> {
     /// Outside of a tokio runtime with time enabled, as all of tokio's timers.
     pub fn tcp(socket: TcpStream, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         tcp::tune(&socket)?;
-        Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(socket)))
+        Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
 }
 
@@ -122,17 +125,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> AsyncWrite for Heartbeat<S,
     }
 }
 
-/// A tokio stream as a [`Transport`].
+/// A tokio stream as a [`Transport`]; otherwise it is the stream.
 #[derive(Debug)]
 pub struct TokioIo<S>(S);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
-    type Socket = S;
+impl<S> Deref for TokioIo<S> {
+    type Target = S;
 
-    fn socket(&self) -> &S {
+    fn deref(&self) -> &S {
         &self.0
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport for TokioIo<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
         Pin::new(&mut self.0).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())

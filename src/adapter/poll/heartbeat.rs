@@ -36,7 +36,7 @@ const DIRECT: usize = 1024;
 /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
 ///
 /// It may be split into two halves that are used from two tasks.
-pub struct Heartbeat<S: Transport, T, D: Detector = Deadline> {
+pub struct Heartbeat<S, T, D: Detector = Deadline> {
     wire: Wire<S, D>,
     pulse: Pulse<T>,
     wakers: Arc<Wakers>,
@@ -45,17 +45,17 @@ pub struct Heartbeat<S: Transport, T, D: Detector = Deadline> {
 }
 
 /// The transport with its driver.
-struct Wire<S: Transport, D: Detector> {
+struct Wire<S, D: Detector> {
     /// `None` once it was aborted.
     transport: Option<S>,
-    abort: fn(&S::Socket),
+    abort: fn(&S),
     stream: StreamDriver<D>,
     /// Something was written since the last flush.
     unflushed: bool,
 }
 
 /// A wire in a round, and where the application's bytes go if somebody waits for them.
-struct Round<'r, S: Transport, D: Detector> {
+struct Round<'r, S, D: Detector> {
     wire: &'r mut Wire<S, D>,
     into: &'r mut [u8],
     filled: usize,
@@ -83,12 +83,12 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     /// What to do with the stream before it is dropped without a goodbye. Default: nothing; for TCP
     /// make the close a reset.
     #[must_use]
-    pub fn on_abort(mut self, abort: fn(&S::Socket)) -> Self {
+    pub fn on_abort(mut self, abort: fn(&S)) -> Self {
         self.wire.abort = abort;
         self
     }
 
-    fn with(transport: S, stream: StreamDriver<D>, abort: fn(&S::Socket), pulse: Pulse<T>) -> Self {
+    fn with(transport: S, stream: StreamDriver<D>, abort: fn(&S), pulse: Pulse<T>) -> Self {
         let wakers = Arc::new(Wakers::default());
         let waker = Waker::from(Arc::clone(&wakers));
         let wire = Wire { transport: Some(transport), abort, stream, unflushed: false };
@@ -192,8 +192,8 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     }
 
     /// The wrapped stream, unless it was aborted. Do not read or write it.
-    pub fn get_ref(&self) -> Option<&S::Socket> {
-        self.wire.transport.as_ref().map(S::socket)
+    pub const fn get_ref(&self) -> Option<&S> {
+        self.wire.transport.as_ref()
     }
 
     /// Reads application bytes, as `AsyncRead` does; `Ok(0)` is the peer's goodbye.
@@ -316,7 +316,7 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
 
     fn abort(&mut self, cx: &Context<'_>) {
         if let Some(transport) = self.wire.transport.take() {
-            (self.wire.abort)(transport.socket());
+            (self.wire.abort)(&transport);
             self.wakers.wake_others(cx.waker()); // The transport will not.
         }
     }
@@ -438,9 +438,9 @@ impl<S: Transport, D: Detector> Io for Round<'_, S, D> {
 }
 
 /// Nothing in it is ever pinned.
-impl<S: Transport, T, D: Detector> Unpin for Heartbeat<S, T, D> {}
+impl<S, T, D: Detector> Unpin for Heartbeat<S, T, D> {}
 
-impl<S: Transport, T: fmt::Debug, D: Detector> fmt::Debug for Heartbeat<S, T, D> {
+impl<S, T, D: Detector> fmt::Debug for Heartbeat<S, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Heartbeat").field("stream", &self.wire.stream).finish_non_exhaustive()
     }

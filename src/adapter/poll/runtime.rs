@@ -10,12 +10,6 @@ use crate::time::Timestamp;
 /// An implementation remembers the waker of the last poll of each direction and wakes it when that
 /// direction can go on, as `AsyncRead` and `AsyncWrite` do everywhere.
 pub trait Transport {
-    /// The stream that is wrapped, as its owner knows it.
-    type Socket;
-
-    /// The wrapped stream.
-    fn socket(&self) -> &Self::Socket;
-
     /// Reads some bytes, and says how many; 0 at the end.
     ///
     /// # Errors
