@@ -22,6 +22,7 @@ mod deadlines;
 pub mod detector;
 mod event;
 mod evidence;
+pub mod failover;
 mod finding;
 mod heartbeat;
 mod histogram;
