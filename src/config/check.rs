@@ -263,7 +263,12 @@ const fn below(field: &'static str, found: u64, other: &'static str, limit: u64)
     ConfigError::Below { field, found, other, limit }
 }
 
-pub(crate) const fn in_range(field: &'static str, found: u8, least: u8, most: u8) -> Result<(), ConfigError> {
+pub(crate) const fn in_range(
+    field: &'static str,
+    found: u8,
+    least: u8,
+    most: u8,
+) -> Result<(), ConfigError> {
     if found >= least && found <= most {
         return Ok(());
     }

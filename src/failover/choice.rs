@@ -89,12 +89,15 @@ impl<const N: usize> Failover<N> {
             return (None, true);
         }
         let usable = |slot: &Slot| other(slot) && slot.answers() && !slot.is_quarantined();
-        let best = self.slots().filter(|slot| usable(slot)).fold(None, |best: Option<&Slot>, slot| {
-            match best {
-                Some(best) if best.score(&self.config) >= slot.score(&self.config) => Some(best),
-                _ => Some(slot),
-            }
-        });
+        let best =
+            self.slots().filter(|slot| usable(slot)).fold(None, |best: Option<&Slot>, slot| {
+                match best {
+                    Some(best) if best.score(&self.config) >= slot.score(&self.config) => {
+                        Some(best)
+                    }
+                    _ => Some(slot),
+                }
+            });
         (best.map(|slot| slot.id.slot()), false)
     }
 

@@ -213,7 +213,10 @@ fn a_late_call_times_nobody_out() {
 fn endpoints_come_and_go() {
     let mut world: World<2> = World::new(exact(), 3, vec![good(MS), good(MS)]);
     let full = world.failover.add(Endpoint::TCP, at(0)).expect_err("two are two");
-    assert_eq!((full.capacity, full.to_string().as_str()), (2, "all 2 places for endpoints are taken"));
+    assert_eq!(
+        (full.capacity, full.to_string().as_str()),
+        (2, "all 2 places for endpoints are taken")
+    );
     world.run_to(SEC);
     let active = world.active();
     let (gone, other) = (world.ids[active], world.ids[1 - active]);

@@ -54,8 +54,7 @@ fn y24_more_than_five_percent_errors_leave_the_pool() {
 #[test]
 fn a_return_takes_answers_in_a_row() {
     let config = FailoverConfig::builder().window(1).rise(3).jitter_percent(0);
-    let mut world: World<1> =
-        World::new(config.build().expect("valid"), 1, vec![good(MS)]);
+    let mut world: World<1> = World::new(config.build().expect("valid"), 1, vec![good(MS)]);
     world.run_to(10 * MS);
     assert_eq!(world.standing(0), Standing::InPool, "the first answer is enough at first");
     let endpoint = world.ids[0];

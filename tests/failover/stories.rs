@@ -186,7 +186,9 @@ fn when_all_are_bad_the_least_bad_is_kept() {
     assert_eq!(world.failover.pick(), Some(world.ids[0]));
     assert_eq!(world.switches().len(), 1, "{:?}", world.switches());
     world.run_to(120 * SEC);
-    let [(began, true), (ended, false)] = panics(&world)[..] else { panic!("{:?}", panics(&world)) };
+    let [(began, true), (ended, false)] = panics(&world)[..] else {
+        panic!("{:?}", panics(&world))
+    };
     assert!(began < 8 * SEC && ended >= back, "{began} {ended}");
     // The first answer is better than none, even before it is enough for the pool.
     let [_, (when, 1, _)] = world.switches()[..] else { panic!("{:?}", world.switches()) };
