@@ -7,7 +7,7 @@
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "std", feature = "sim"))]
+#[cfg(any(feature = "std", feature = "codec", feature = "sim"))]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
@@ -33,6 +33,7 @@ mod liveness;
 mod machine;
 mod negotiate;
 mod normal;
+pub mod pool;
 mod probe;
 mod report;
 mod rtt;
