@@ -3,11 +3,13 @@
 //! The failover decides; this program performs: it probes by a question on a new connection, and
 //! keeps one connection with heartbeats to the active server. It ends by itself.
 
+#![allow(clippy::std_instead_of_alloc, reason = "a program has std")]
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use heartbeat_proto::adapter::tokio::Heartbeat;
 use heartbeat_proto::adapter::{Notice, Setup, TokioClock};
@@ -118,17 +120,17 @@ async fn main() -> Result<(), Box<dyn core::error::Error>> {
         let shown = now.saturating_duration_since(start).as_millis();
         for order in failover.handle(event, now) {
             match order {
-                Order::Probe(probe_order) => {
-                    let address = servers[index(probe_order.endpoint())].address;
+                Order::Probe(due) => {
+                    let address = servers[index(due.endpoint())].address;
                     let facts = facts.clone();
                     tokio::spawn(async move {
                         let asked = clock.now();
                         let event = match probe(address).await {
                             Ok(()) => Event::Answered {
-                                probe: probe_order,
+                                probe: due,
                                 rtt: clock.now().saturating_duration_since(asked),
                             },
-                            Err(_) => Event::Failed { probe: probe_order },
+                            Err(_) => Event::Failed { probe: due },
                         };
                         let _ = facts.send(event);
                     });

@@ -3,14 +3,16 @@
 //! A server is frozen behind the pool's back: its sockets stay open, writes to it succeed, and
 //! nobody is there any more. Another one is killed. It ends by itself.
 
+#![allow(clippy::std_instead_of_alloc, reason = "a program has std")]
+
 use core::future::Future;
+use core::net::SocketAddr;
 use core::pin::pin;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::Poll;
 use core::time::Duration;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use heartbeat_proto::Config;
 use heartbeat_proto::adapter::TokioClock;
@@ -39,9 +41,9 @@ async fn echo(listener: TcpListener, frozen: Arc<AtomicBool>) -> io::Result<()> 
                 }
                 stream.shutdown().await
             });
-            core::future::poll_fn(|cx| match frozen.load(Ordering::Relaxed) {
-                true => Poll::Pending,
-                false => serve.as_mut().poll(cx),
+            core::future::poll_fn(|cx| {
+                let works = !frozen.load(Ordering::Relaxed);
+                if works { serve.as_mut().poll(cx) } else { Poll::Pending }
             })
             .await?;
             Ok::<(), Box<dyn core::error::Error + Send + Sync>>(())
@@ -131,10 +133,9 @@ impl Connections {
             }
             let (now, mut closing) = (self.clock.now(), Vec::new());
             while let Some(upkeep) = self.pool.upkeep(now) {
-                match upkeep {
-                    Upkeep::Close { connection, why, .. } => closing.push((connection, why)),
-                    // The heartbeats do that, and bring their own verdict.
-                    _ => {}
+                // Pings are the heartbeats' part, which bring their own verdict.
+                if let Upkeep::Close { connection, why, .. } = upkeep {
+                    closing.push((connection, why));
                 }
             }
             for (connection, why) in closing {

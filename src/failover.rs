@@ -21,7 +21,7 @@
 //!     event = Event::Tick;
 //!     for order in orders {
 //!         match order {
-//!             Order::Switch { from, to, cause } => println!("{now}: {from:?} -> {to:?}: {cause:?}"),
+//!             Order::Switch { to, cause, .. } => println!("{now}: to {to:?}: {cause:?}"),
 //!             // Connect, say, and tell how it went. Here one of the two is dead.
 //!             Order::Probe(probe) if probe.endpoint() == away => {
 //!                 event = Event::Answered { probe, rtt: Duration::from_millis(3) };
@@ -78,6 +78,7 @@ use crate::jitter;
 use crate::time::{Timestamp, nanos};
 
 /// Chooses among at most `N` endpoints, 1 to 255: see [the module](self). Rules FO1 to FO16.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, Debug)]
 pub struct Failover<const N: usize = 8> {
     config: FailoverConfig,

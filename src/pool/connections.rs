@@ -130,11 +130,9 @@ pub enum Upkeep<'a, K, C> {
 impl<K: Ord + Clone, C> Pool<K, C> {
     /// An empty pool. The seed decides by how much each connection's age is shorter.
     pub fn new(config: PoolConfig, seed: u64) -> Self {
-        // A valid configuration has valid caps.
-        let quota = Quota::new(config.per_owner, config.total).expect("valid caps");
         Self {
             config,
-            quota,
+            quota: Quota::with_caps(config.caps),
             epoch: jitter::epoch(seed),
             leases: 0,
             entries: 0,
@@ -212,7 +210,8 @@ impl<K: Ord + Clone, C> Pool<K, C> {
     /// Ends a lease without a connection: it could not be made, did not pass its verification, or
     /// was closed by its user.
     pub fn discard(&mut self, lease: Lease<K>) {
-        self.quota.release(&lease.owner);
+        let Lease { owner, .. } = lease;
+        self.quota.release(&owner);
     }
 
     /// One thing that is due, or nothing (rule PL9). To spread the work, call it a few times only:

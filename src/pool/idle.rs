@@ -315,16 +315,6 @@ impl IdleWatch {
         }
     }
 
-    /// The same for who would use it: a late call's grace is for judging, not for using.
-    pub(super) fn due_without_grace(self, limits: &IdleLimits, now: u64) -> Option<Why> {
-        Self { spared: 0, ..self }.due(limits, now)
-    }
-
-    /// Whether it was heard so recently that this is proof enough (rule PL4).
-    pub(super) const fn is_proven(&self, span: u64, now: u64) -> bool {
-        self.ping.is_none() && now <= self.heard.saturating_add(span)
-    }
-
     /// PL7: nobody is closed by a late call.
     fn spare(&mut self, limits: &IdleLimits, now: u64) {
         self.spared = now.saturating_add(limits.slack).min(OVER - 1);
@@ -334,6 +324,20 @@ impl IdleWatch {
         self.ping = Some(now);
         self.sent = now;
         Idle::Ping
+    }
+}
+
+/// What only the pool asks.
+#[cfg(any(feature = "std", feature = "codec"))]
+impl IdleWatch {
+    /// The same for who would use it: a late call's grace is for judging, not for using.
+    pub(super) fn due_without_grace(self, limits: &IdleLimits, now: u64) -> Option<Why> {
+        Self { spared: 0, ..self }.due(limits, now)
+    }
+
+    /// Whether it was heard so recently that this is proof enough (rule PL4).
+    pub(super) const fn is_proven(&self, span: u64, now: u64) -> bool {
+        self.ping.is_none() && now <= self.heard.saturating_add(span)
     }
 }
 

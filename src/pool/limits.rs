@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::idle::IdleLimits;
-use super::quota::QuotaError;
+use super::quota::{Caps, QuotaError};
 use crate::config::ConfigError;
 use crate::config::check::span;
 
@@ -40,8 +40,7 @@ pub enum Take {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolConfig {
-    pub(super) per_owner: u32,
-    pub(super) total: u32,
+    pub(super) caps: Caps,
     /// In nanoseconds; `None`: nothing is proof enough.
     pub(super) proof: Option<u64>,
     pub(super) take: Take,
@@ -119,13 +118,11 @@ impl PoolConfigBuilder {
     /// The first that does not fit, with the values found and allowed.
     pub fn build(self) -> Result<PoolConfig, PoolError> {
         let Self { per_owner, total, proof, take, idle } = self;
-        if per_owner == 0 || per_owner > total {
-            return Err(QuotaError { per_owner, total }.into());
-        }
+        let caps = Caps::new(per_owner, total)?;
         let proof = match proof {
             Proof::Always => None,
             Proof::HeardWithin(limit) => Some(span("proof", limit)?),
         };
-        Ok(PoolConfig { per_owner, total, proof, take, idle })
+        Ok(PoolConfig { caps, proof, take, idle })
     }
 }

@@ -18,10 +18,25 @@ use alloc::collections::BTreeMap;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Quota<K> {
-    per_owner: u32,
-    total: u32,
+    caps: Caps,
     all: u32,
     owners: BTreeMap<K, u32>,
+}
+
+/// Two caps that fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Caps {
+    per_owner: u32,
+    total: u32,
+}
+
+impl Caps {
+    pub(super) const fn new(per_owner: u32, total: u32) -> Result<Self, QuotaError> {
+        if per_owner == 0 || per_owner > total {
+            return Err(QuotaError { per_owner, total });
+        }
+        Ok(Self { per_owner, total })
+    }
 }
 
 /// Caps that do not fit together.
@@ -60,10 +75,14 @@ impl<K: Ord + Clone> Quota<K> {
     ///
     /// Unless `1 <= per_owner <= total`.
     pub const fn new(per_owner: u32, total: u32) -> Result<Self, QuotaError> {
-        if per_owner == 0 || per_owner > total {
-            return Err(QuotaError { per_owner, total });
+        match Caps::new(per_owner, total) {
+            Ok(caps) => Ok(Self::with_caps(caps)),
+            Err(error) => Err(error),
         }
-        Ok(Self { per_owner, total, all: 0, owners: BTreeMap::new() })
+    }
+
+    pub(super) const fn with_caps(caps: Caps) -> Self {
+        Self { caps, all: 0, owners: BTreeMap::new() }
     }
 
     /// Counts one more connection of the owner.
@@ -72,11 +91,11 @@ impl<K: Ord + Clone> Quota<K> {
     ///
     /// The cap that is reached.
     pub fn admit(&mut self, owner: &K) -> Result<(), Refusal> {
-        if self.of(owner) >= self.per_owner {
-            return Err(Refusal::Owner { cap: self.per_owner });
+        if self.of(owner) >= self.caps.per_owner {
+            return Err(Refusal::Owner { cap: self.caps.per_owner });
         }
-        if self.all >= self.total {
-            return Err(Refusal::Total { cap: self.total });
+        if self.all >= self.caps.total {
+            return Err(Refusal::Total { cap: self.caps.total });
         }
         self.all += 1;
         *self.owners.entry(owner.clone()).or_insert(0) += 1;

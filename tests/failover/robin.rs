@@ -32,7 +32,7 @@ proptest! {
     ) {
         let mut failover = pool(&weights, seed);
         let total: i64 = weights.iter().copied().map(i64::from).sum();
-        let n = weights.len() as i64;
+        let n = weights.iter().fold(0, |n, _| n + 1_i64);
         let mut counts = vec![0_i64; weights.len()];
         for k in 1..=2 * total {
             counts[failover.pick().expect("a pool").slot()] += 1;

@@ -1,6 +1,6 @@
 //! Two days of a busy pool in virtual time: descriptors stay flat, nothing leaks.
 
-use std::cell::Cell;
+use core::cell::Cell;
 use std::rc::Rc;
 
 use heartbeat_proto::pool::{CheckOut, Lease, Pool, PoolConfig, Upkeep};
@@ -9,7 +9,7 @@ use crate::{MS, SEC, at};
 
 /// Counts like an open descriptor.
 struct Descriptor {
-    open: Rc<Cell<i64>>,
+    open: Rc<Cell<usize>>,
     /// From when on its peer is gone, unnoticed.
     dead_from: u64,
 }
@@ -37,10 +37,10 @@ fn y25_descriptors_stay_flat_over_48_hours() {
     let hours = 3600 * SEC;
     let config = PoolConfig::builder().caps(6, 20).build().expect("valid");
     let mut pool: Pool<u8, Descriptor> = Pool::new(config, 7);
-    let open = Rc::new(Cell::new(0));
+    let open = Rc::new(Cell::new(0_usize));
     let mut rng = Rng(1);
     let mut in_use: Vec<(u64, Lease<u8>, Descriptor)> = Vec::new();
-    let (mut opened, mut dead_found, mut evicted, mut refused, mut reused) = (0_u64, 0, 0, 0, 0);
+    let (mut opened, mut dead_found, mut evicted, mut refused, mut again) = (0_u64, 0, 0, 0, 0);
     let (mut now, mut peaks) = (0, Vec::new());
     while now < 48 * hours {
         // Quiet nights: a lull of an hour now and then.
@@ -81,7 +81,7 @@ fn y25_descriptors_stay_flat_over_48_hours() {
                     continue;
                 }
                 CheckOut::Verify { lease, connection } => {
-                    reused += 1;
+                    again += 1;
                     in_use.push((work, lease, connection));
                 }
                 CheckOut::Connect { lease } if rng.below(100) == 0 => pool.discard(lease),
@@ -97,19 +97,19 @@ fn y25_descriptors_stay_flat_over_48_hours() {
             }
             break;
         }
-        let counted = i64::from(pool.quota().all());
+        let counted = pool.quota().all() as usize;
         assert_eq!(open.get(), counted, "every open descriptor is counted, and nothing else");
-        assert_eq!(counted, pool.idle() as i64 + in_use.len() as i64);
+        assert_eq!(counted, pool.idle() + in_use.len());
         assert!(counted <= 20 && pool.quota().of(&owner) <= 6);
         let hour = (now / hours) as usize;
         peaks.resize(peaks.len().max(hour + 1), 0);
         peaks[hour] = peaks[hour].max(counted);
     }
     println!(
-        "{opened} opened, {reused} verified and reused, {dead_found} found dead, {evicted} evicted, \
+        "{opened} opened, {again} verified and reused, {dead_found} found dead, {evicted} evicted, \
          {refused} refused"
     );
-    assert!(opened > 5_000 && reused > 5_000 && dead_found > 100 && evicted > 100 && refused > 100);
+    assert!(opened > 5_000 && again > 5_000 && dead_found > 100 && evicted > 100 && refused > 100);
     assert!(peaks.iter().all(|peak| *peak <= 20), "{peaks:?}");
     for (_, lease, _) in in_use.drain(..) {
         pool.discard(lease);

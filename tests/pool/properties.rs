@@ -189,7 +189,9 @@ impl Watched {
             Step::Drain => {
                 let all: Vec<u32> = self.pool.drain().collect();
                 assert_eq!(all.len(), self.idle.len(), "PL10");
-                all.into_iter().for_each(|number| self.close(number, "drain"));
+                for number in all {
+                    self.close(number, "drain");
+                }
                 self.idle.clear();
             }
             Step::End => self.now = u64::MAX,

@@ -9,8 +9,8 @@ use crate::{MS, SEC, at, since};
 
 const UNANSWERED: Option<Idle> = Some(Idle::Evict(Why::Unanswered));
 
-fn secs(secs: u64) -> Option<Duration> {
-    Some(Duration::from_secs(secs))
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
 }
 
 fn limits(builder: IdleLimitsBuilder) -> IdleLimits {
@@ -81,7 +81,7 @@ fn the_living_are_kept() {
 /// PL7: pings and pongs are no use.
 #[test]
 fn the_unused_are_evicted_however_well_they_answer() {
-    let limits = limits(IdleLimits::builder().unused(secs(90)));
+    let limits = limits(IdleLimits::builder().unused(Some(secs(90))));
     let mut watch = IdleWatch::new(&limits, 1, at(0));
     watch.read(at(5 * SEC));
     watch.wrote(at(6 * SEC));
@@ -103,13 +103,14 @@ fn the_unused_are_evicted_however_well_they_answer() {
 /// PL8: the age, less its share of jitter, by the seed.
 #[test]
 fn the_old_are_evicted() {
-    let exact = limits(IdleLimits::builder().age(secs(1000)).age_jitter_percent(0).write(None));
+    let exact =
+        limits(IdleLimits::builder().age(Some(secs(1000))).age_jitter_percent(0).write(None));
     let mut watch = IdleWatch::new(&exact, 1, at(0));
     watch.read(at(1000 * SEC));
     assert_eq!(watch.poll(&exact, at(1000 * SEC)), None);
     assert_eq!(watch.poll(&exact, at(1000 * SEC + 1)), Some(Idle::Evict(Why::Old)));
     let only_age = IdleLimits::builder().read(None).write(None).age_jitter_percent(20);
-    let spread = limits(only_age.age(secs(1000)));
+    let spread = limits(only_age.age(Some(secs(1000))));
     let ends: Vec<u64> =
         (0..100).map(|seed| due(&IdleWatch::new(&spread, seed, at(0)), &spread)).collect();
     assert!(ends.iter().all(|end| (800 * SEC..=1000 * SEC + 1).contains(end)), "{ends:?}");
@@ -146,7 +147,7 @@ fn a_late_call_evicts_nobody_for_silence() {
 #[test]
 fn a_late_call_evicts_nobody_as_unused() {
     let builder = IdleLimits::builder().read(None).write(None);
-    let limits = limits(builder.unused(secs(90)));
+    let limits = limits(builder.unused(Some(secs(90))));
     let mut watch = IdleWatch::new(&limits, 1, at(0));
     assert_eq!(watch.poll(&limits, at(200 * SEC)), None);
     assert_eq!(due(&watch, &limits), 200 * SEC + 50 * MS + 1);
@@ -160,7 +161,7 @@ fn a_late_call_evicts_nobody_as_unused() {
 /// PL1: times below earlier ones move nothing back, and the end of the clock is reached in peace.
 #[test]
 fn time_is_monotone_and_ends() {
-    let limits = limits(IdleLimits::builder().unused(secs(90)).age(secs(100)));
+    let limits = limits(IdleLimits::builder().unused(Some(secs(90))).age(Some(secs(100))));
     let mut watch = IdleWatch::new(&limits, 1, at(50 * SEC));
     let before = watch;
     watch.heard(at(0));
