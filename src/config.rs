@@ -4,7 +4,7 @@
 //! and their relations are those of `docs/SPEC.md`, section 2.
 
 mod builder;
-mod check;
+pub(crate) mod check;
 mod error;
 mod policy;
 

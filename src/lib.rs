@@ -7,7 +7,7 @@
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "std", feature = "sim"))]
+#[cfg(any(feature = "std", feature = "codec", feature = "sim"))]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
@@ -23,6 +23,7 @@ mod deadlines;
 pub mod detector;
 mod event;
 mod evidence;
+pub mod failover;
 mod finding;
 mod heartbeat;
 mod histogram;
@@ -33,6 +34,7 @@ mod liveness;
 mod machine;
 mod negotiate;
 mod normal;
+pub mod pool;
 mod probe;
 mod report;
 mod rtt;

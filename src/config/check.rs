@@ -213,7 +213,7 @@ impl<D: Copy> ConfigBuilder<D> {
     }
 }
 
-const fn span(field: &'static str, value: Duration) -> Result<u64, ConfigError> {
+pub(crate) const fn span(field: &'static str, value: Duration) -> Result<u64, ConfigError> {
     match nanos(value) {
         0 => Err(ConfigError::Zero { field }),
         nanos if nanos > MAX_SPAN_NANOS => Err(too_long(field, value)),
@@ -236,7 +236,7 @@ const fn too_long(field: &'static str, found: Duration) -> ConfigError {
     ConfigError::TooLong { field, found, most: MAX_SPAN }
 }
 
-const fn at_most(
+pub(crate) const fn at_most(
     field: &'static str,
     found: u64,
     other: &'static str,
@@ -263,7 +263,12 @@ const fn below(field: &'static str, found: u64, other: &'static str, limit: u64)
     ConfigError::Below { field, found, other, limit }
 }
 
-const fn in_range(field: &'static str, found: u8, least: u8, most: u8) -> Result<(), ConfigError> {
+pub(crate) const fn in_range(
+    field: &'static str,
+    found: u8,
+    least: u8,
+    most: u8,
+) -> Result<(), ConfigError> {
     if found >= least && found <= most {
         return Ok(());
     }

@@ -1,0 +1,21 @@
+//! The pool and the watch over idle connections, in virtual time.
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+
+mod life;
+mod properties;
+mod rules;
+mod watch;
+
+use heartbeat_proto::Timestamp;
+
+const MS: u64 = 1_000_000;
+const SEC: u64 = 1_000 * MS;
+
+/// Runs start later than zero, so that a rule that wrongly depends on that shows.
+fn at(now: u64) -> Timestamp {
+    Timestamp::from_nanos(77 * SEC + now)
+}
+
+fn since(moment: Timestamp) -> u64 {
+    moment.as_nanos() - 77 * SEC
+}
