@@ -25,6 +25,11 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+#[cfg(all(feature = "tcp", target_os = "linux"))]
+const fn ns(nanos: u64) -> Duration {
+    Duration::from_nanos(nanos)
+}
+
 /// Several heartbeats a second, and a verdict that a loaded machine does not reach by chance.
 fn patient() -> Config {
     Config::builder()
@@ -200,6 +205,23 @@ fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
     assert!(report.silence < ms(4000), "{report}");
     drop(stop);
     talker.join().unwrap();
+}
+
+#[cfg(all(feature = "tcp", target_os = "linux"))]
+#[test]
+fn the_kernel_gives_up_when_the_machine_has_and_not_sooner() {
+    // 400 ms and a re-probe of 100 ms and its gap, which is no whole number of milliseconds.
+    let config = Config::builder().interval(ms(100)).timeout(ms(400)).min_gap(ms(25) + ns(1));
+    let config = config.build().unwrap();
+    assert_eq!(config.worst_case_detection(), ms(525) + ns(1));
+    let (here, there) = pair();
+    let stream = started(here, config);
+    let socket = socket2::SockRef::from(stream.get_ref().unwrap());
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(ms(526)));
+    // The next connection's socket too.
+    let stream = stream.reconnected(there).unwrap();
+    let socket = socket2::SockRef::from(stream.get_ref().unwrap());
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(ms(526)));
 }
 
 /// A peer that counts nothing but exact pongs as life, and pings every 50 ms.

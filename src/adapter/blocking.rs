@@ -93,13 +93,15 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
     /// Wraps a connected transport; the heart beats from now on. The peer must do the same.
     ///
     /// TCP sockets are told to send without delay and, with the feature `tcp`, to keep their
-    /// unsent backlog small and to reset when aborted.
+    /// unsent backlog small, to give up what is never acknowledged no sooner and not much later than
+    /// the verdict falls (on Linux), and to reset when aborted.
     ///
     /// # Errors
     ///
     /// The transport refuses these settings.
     pub fn new(transport: T, setup: impl Into<Setup<D>>) -> io::Result<Self> {
-        transport.prepare()?;
+        let setup = setup.into();
+        transport.prepare(setup.config().worst_case_detection())?;
         let clock = StdClock::new();
         let stream = StreamDriver::new(setup, clock.now());
         Ok(Self { transport: Some(transport), stream, clock })
@@ -113,7 +115,7 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
     ///
     /// As [`new`](Self::new).
     pub fn reconnected(self, transport: T) -> io::Result<Self> {
-        transport.prepare()?;
+        transport.prepare(self.driver().machine().config().worst_case_detection())?;
         let stream = self.stream.reconnected(self.clock.now());
         Ok(Self { transport: Some(transport), stream, clock: self.clock })
     }
