@@ -35,10 +35,37 @@
 //! the transport refuses bytes, it waits in the write for 10 ms at a time, and looks at the input in
 //! between. So an idle connection costs nothing, a blocked writer a hundred wake-ups a second.
 //!
+//! # A program that computes for long
+//!
+//! A [`Heartbeat`] lives while the program is in one of its calls. Where the steps of the work are
+//! short, [`service`](Heartbeat::service) between them will do. Where they are longer than the peer
+//! waits, the feature `pulse` (on Unix) splits the connection: a thread of yours runs the `Pulse`,
+//! which beats on time; the program keeps the `Watch`, reads and writes it, and tells its progress,
+//! without which the pulse falls silent: alive is not the same as making progress. The shape:
+//!
+//! * One lock around the driver and the transport, which does not block. Whoever holds it does what
+//!   can be done at once and waits for nothing: each call of the `Watch` and each wake-up of the
+//!   `Pulse` is one whole round of [the driver loop](super#the-driver-loop). So either half reads
+//!   before it judges, and frames of both are never mixed up.
+//! * Without the lock, the pulse waits in `poll(2)`: for input, for room if something is unwritten,
+//!   for the next deadline, for the gate to close, and for the watch to ring, which it does only
+//!   when what it did must wake the pulse sooner. Idle, it sleeps from ping to ping.
+//! * Without the lock, the watch waits on a condition variable until the pulse has news, or a
+//!   little longer than the deadline: then it goes on by itself. So a pulse that nobody runs delays
+//!   a program, and does not hang it.
+//! * The gate is the policy, and reads no clock. Its states are those of the application: it
+//!   waits for the peer, it is busy since so long, or it is stuck, and its connection unattended.
+//!
 //! # What was rejected
 //!
-//! *A reading thread for each connection*: it would hide from the machine that the application is
-//! stuck, and outlive it.
+//! *A thread for each connection that beats whatever happens*: it tells the peer, and the machine,
+//! that all is well while the application is stuck, and outlives it. *Two clones of a blocking
+//! socket, one in a blocking read*: nothing but input can wake that reader, so a deadline that the
+//! writer makes earlier (a stalled write, a probe, a close) is missed, or 100 wake-ups a second look
+//! for it; and timeouts and `O_NONBLOCK` are the socket's, not the clone's. *A frame that says
+//! "stalled" instead of silence*: only peers that know it would act on it; all know silence. *Progress
+//! by reading and writing alone*: who computes for an hour does neither. *`progress` on a handle that
+//! can be cloned*: one thread that lives would vouch for another that hangs.
 //!
 //! # Platforms
 //!
@@ -46,19 +73,31 @@
 //! `SO_RCVTIMEO` and `SO_SNDTIMEO` calls a socket indeterminate after a timeout; these adapters are
 //! tested on Linux.
 
+#[cfg(all(unix, feature = "pulse"))]
+mod gate;
 mod heartbeat;
+#[cfg(all(unix, feature = "pulse"))]
+mod pulse;
+#[cfg(all(unix, feature = "pulse"))]
+mod shared;
 mod transport;
 mod udp;
+#[cfg(all(unix, feature = "pulse"))]
+mod watch;
 mod wire;
 
 use core::time::Duration;
 use std::io::{self, ErrorKind};
 
 pub use heartbeat::Heartbeat;
+#[cfg(all(unix, feature = "pulse"))]
+pub use pulse::Pulse;
 pub use transport::Transport;
 pub use udp::UdpHeartbeat;
 #[cfg(feature = "tokio")]
 pub(super) use udp::{MOST_OVERDUE, concerns_one_datagram};
+#[cfg(all(unix, feature = "pulse"))]
+pub use watch::Watch;
 
 use super::driver::Driver;
 use crate::detector::Detector;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::io::{self, ErrorKind, Read, Write};
 
 use super::wire::Wire;
-use super::{GLANCE, SHORTEST, Transport, is_due, is_passing, round_up};
+use super::{GLANCE, SHORTEST, Transport, is_due, round_up};
 use crate::adapter::clock::StdClock;
 use crate::adapter::driver::Driver;
 use crate::adapter::setup::Setup;
@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 ///
 /// Dropping it says no goodbye: the peer will take it for a crash. [`close`](Self::close) does.
 pub struct Heartbeat<T: Transport, D: Detector = Deadline> {
-    wire: Wire<T, D>,
+    pub(super) wire: Wire<T, D>,
 }
 
 impl<T: Transport, D: Detector> Heartbeat<T, D> {
@@ -140,26 +140,11 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
     pub fn close(mut self) -> io::Result<()> {
         loop {
             let now = self.caught_up()?;
-            self.wire.stream.close(now);
-            if !self.wire.has_output() {
-                break;
+            if self.wire.close(now)? {
+                return Ok(());
             }
-            self.turn(Timestamp::EPOCH, GLANCE)?;
+            self.turn(now.saturating_add(self.wire.close_wait()), GLANCE)?;
         }
-        self.wire.check()?;
-        while let (Some(transport), None) = (&self.wire.transport, self.driver().ended()) {
-            match transport.finish() {
-                Ok(()) => break,
-                // It has to write for that; the limit holds.
-                Err(error) if is_passing(&error) => self.turn(Timestamp::EPOCH, GLANCE)?,
-                Err(error) => return Err(error),
-            }
-        }
-        while self.driver().ended().is_none() {
-            self.turn(Timestamp::MAX, SHORTEST)?;
-            self.wire.stream.discard();
-        }
-        Ok(())
     }
 
     /// The machine's driver: liveness, report, round trips, counters.

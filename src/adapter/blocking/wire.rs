@@ -1,8 +1,9 @@
 //! [`Wire`]: a transport with its driver, that reads once and writes what goes.
 
+use core::time::Duration;
 use std::io::{self, ErrorKind};
 
-use super::{Transport, is_due, is_timeout, short_of_deadline};
+use super::{GLANCE, Transport, is_due, is_passing, is_timeout, short_of_deadline};
 use crate::adapter::clock::StdClock;
 use crate::adapter::notice::Ended;
 use crate::adapter::stream::StreamDriver;
@@ -15,6 +16,8 @@ pub(super) struct Wire<T, D: Detector> {
     pub(super) stream: StreamDriver<D>,
     pub(super) clock: StdClock,
     flush: Flush,
+    /// The own direction was ended.
+    finished: bool,
 }
 
 /// What a buffered transport still has to do.
@@ -29,7 +32,7 @@ enum Flush {
 
 impl<T: Transport, D: Detector> Wire<T, D> {
     pub(super) fn new(transport: T, stream: StreamDriver<D>, clock: StdClock) -> Self {
-        Self { transport: Some(transport), stream, clock, flush: Flush::Done }
+        Self { transport: Some(transport), stream, clock, flush: Flush::Done, finished: false }
     }
 
     /// Reads once, by `read`; whether all that was there has been read.
@@ -120,6 +123,35 @@ impl<T: Transport, D: Detector> Wire<T, D> {
     pub(super) fn has_output(&self) -> bool {
         let over = self.stream.driver().ended().is_some();
         self.stream.has_output() || (self.flush != Flush::Done && !over)
+    }
+
+    /// One step of a close on purpose, at `now`; whether it is over. First what waits gets its time to
+    /// leave, then the goodbye, then the peer to close as well; what it still sends is dropped.
+    pub(super) fn close(&mut self, now: Timestamp) -> io::Result<bool> {
+        self.check()?;
+        if self.finished {
+            self.stream.discard();
+        } else {
+            self.stream.close(now);
+            let ready = self.transport.as_ref().filter(|_| !self.has_output());
+            match ready.map(Transport::finish) {
+                None => {}
+                Some(Ok(())) => self.finished = true,
+                // It has to write for that, and is asked again; the limit holds.
+                Some(Err(error)) if is_passing(&error) => {}
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        Ok(self.stream.driver().ended().is_some())
+    }
+
+    /// What the next step of a close waits for: nothing, if something can be written.
+    pub(super) fn close_wait(&self) -> Duration {
+        match (self.has_output(), self.finished) {
+            (true, _) => Duration::ZERO,
+            (false, false) => GLANCE,
+            (false, true) => Duration::MAX,
+        }
     }
 
     /// Aborts the transport and fails once the connection has ended otherwise than on purpose.
