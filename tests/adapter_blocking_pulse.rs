@@ -5,11 +5,13 @@
 #![cfg(all(unix, feature = "pulse"))]
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
+use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -105,16 +107,20 @@ fn count(notices: &Mutex<Vec<Notice>>, which: Notice) -> usize {
     notices.lock().unwrap().iter().filter(|&&notice| notice == which).count()
 }
 
-/// How often the thread of this name went to sleep so far; `None` if there is none.
+/// How often the thread of this name went to sleep so far, and for how long it ran; `None` if there
+/// is none.
 #[cfg(target_os = "linux")]
-fn sleeps(name: &str) -> Option<u64> {
+fn cost(name: &str) -> Option<(u64, Duration)> {
     for task in fs::read_dir("/proc/self/task").unwrap() {
         let path = task.unwrap().path();
         let Ok(comm) = fs::read_to_string(path.join("comm")) else { continue };
         if comm.trim_end() == name {
             let status = fs::read_to_string(path.join("status")).unwrap();
             let line = status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap();
-            return line.split_whitespace().last().unwrap().parse().ok();
+            let sleeps = line.split_whitespace().last().unwrap().parse().unwrap();
+            let ran = fs::read_to_string(path.join("schedstat")).unwrap();
+            let ran = ran.split_whitespace().next().unwrap().parse().unwrap();
+            return Some((sleeps, Duration::from_nanos(ran)));
         }
     }
     None
@@ -203,16 +209,20 @@ fn a_program_that_waits_for_its_peer_is_not_stuck() {
     let (beat, mut watch) = beating(here, calm(), ms(100));
     let peer = thread::spawn(move || {
         let mut peer: Heartbeat<_> = Heartbeat::new(there, strict()).unwrap();
-        peer.run_for(ms(2000)).unwrap();
+        peer.run_for(ms(1000)).unwrap();
         peer.write_all(b"job").unwrap();
+        let sent = clock();
         peer.run_for(ms(60_000)).unwrap_err();
+        sent
     });
     let mut job = [0; 3];
     watch.read_exact(&mut job).unwrap();
+    let got = clock();
     assert_eq!(watch.lapses(), 0);
     drop(watch);
     beat.join().unwrap();
-    peer.join().unwrap();
+    let took = got.saturating_duration_since(peer.join().unwrap());
+    assert!(took < ms(1000), "it was told by no deadline: {took:?}");
 }
 
 #[test]
@@ -269,6 +279,21 @@ fn a_panic_under_the_lock_ends_the_connection_for_both_halves() {
     assert!(watch.write(b"x").is_err() && watch.flush().is_err() && watch.verify().is_err());
     assert!(Ended::of(&peer.join().unwrap().0).is_some());
     assert!(watch.close().is_err());
+}
+
+#[test]
+fn a_panic_of_the_program_under_the_lock_stops_the_beat() {
+    let (here, there) = pair();
+    let peer = peer(there);
+    let (beat, watch) = beating(here, calm(), ms(60_000));
+    let look = || watch.driver(|driver| assert!(!driver.liveness().is_live(), "on purpose"));
+    assert!(catch_unwind(AssertUnwindSafe(look)).is_err());
+    let error = watch.progress().unwrap_err();
+    assert_eq!(Ended::of(&error), Some(&Ended::Abandoned));
+    // And not only when the watch is dropped.
+    beat.join().unwrap();
+    let (error, _) = peer.join().unwrap();
+    assert!(Ended::of(&error).is_some_and(|end| end.report().is_none()), "{error}");
 }
 
 #[test]
@@ -447,38 +472,40 @@ fn the_next_connection_has_a_pulse_of_its_own() {
     beat.join().unwrap();
 }
 
-/// An idle connection, one whose bytes nobody takes, one that is reset, and one that is unattended:
-/// the pulse sleeps. And when the watch is gone, so is its thread.
+/// An idle connection, one whose bytes nobody takes and whose deadline has passed, one that is reset,
+/// and one that is unattended: the pulse sleeps. And when the watch is gone, so is its thread.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pulse_with_nothing_to_do_sleeps_and_none_is_left() {
     let name = "beat-idle";
     let few = |why: &str| {
-        thread::sleep(ms(100));
-        let before = sleeps(name).expect(why);
+        thread::sleep(ms(150));
+        let before = cost(name).expect(why);
         thread::sleep(ms(500));
-        let after = sleeps(name).expect(why);
-        assert!(after - before < 25, "{why}: {} wake-ups", after - before);
+        let after = cost(name).expect(why);
+        let (sleeps, ran) = (after.0 - before.0, after.1 - before.1);
+        assert!(sleeps < 25 && ran < ms(10), "{why}: {sleeps} wake-ups, {ran:?}");
     };
     let (here, mut there) = pair();
-    let halves = Heartbeat::<_>::new(here, calm()).unwrap().into_pulse(ms(2500)).unwrap();
-    let (beat, watch) = run(halves, name);
+    let halves = Heartbeat::<_>::new(here, patient()).unwrap().into_pulse(ms(3000)).unwrap();
+    let (beat, mut watch) = run(halves, name);
     few("idle");
+    watch.write_all(b"whoever leaves this unread resets the connection").unwrap();
     let mut bytes = heartbeat_proto::codec::Encoder::header(10_000).unwrap().to_vec();
     bytes.resize(bytes.len() + 10_000, 7);
     for _ in 0..20 {
         there.write_all(&bytes).unwrap();
     }
     few("full");
-    there.write_all(&bytes).unwrap();
     drop(there);
     few("reset, and nobody looks");
-    thread::sleep(ms(1500));
+    assert_eq!(watch.lapses(), 0);
+    thread::sleep(ms(2000));
     assert_eq!(watch.lapses(), 1);
     few("unattended");
     drop(watch);
     beat.join().unwrap();
-    assert_eq!(sleeps(name), None);
+    assert_eq!(cost(name), None);
 }
 
 #[test]
