@@ -605,6 +605,75 @@ fn a_write_across_the_deadline_judges_nobody_whose_answer_lies_unread() {
     assert_eq!(stream.driver().liveness(), Liveness::Alive);
 }
 
+/// Nothing comes before the verdict is due; then, in two reads, a ping and the answer to the last one.
+struct LastMoment {
+    start: Instant,
+    wait: core::cell::Cell<Duration>,
+    answer: Vec<u8>,
+    frames: u32,
+}
+
+impl Read for LastMoment {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(self.wait.get());
+        if self.start.elapsed_now() < ms(2000) || self.frames == 2 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.frames += 1;
+        let mut bytes = self.answer.clone();
+        if self.frames == 1 {
+            bytes.clear();
+            let id = PingId::new(9, 1);
+            Frame::Ping { id, handle: 1, stamp: 0, status: None }.encode(&mut bytes).unwrap();
+        }
+        buf[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl Write for LastMoment {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Ok(Some((frame @ Frame::Ping { .. }, _))) = Frame::decode(buf) {
+            self.answer.clear();
+            frame.answer(Duration::ZERO, false).unwrap().encode(&mut self.answer).unwrap();
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for LastMoment {
+    fn set_read_timeout(&self, wait: Duration) -> io::Result<()> {
+        self.wait.set(wait);
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn abort(&self) {}
+
+    fn finish(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_frame_that_is_no_life_judges_nobody_whose_answer_is_behind_it() {
+    let config = Config::builder().interval(ms(500)).timeout(ms(2000));
+    let config = config.first_ping(FirstPing::Immediate).life_rule(LifeRule::ExactPong);
+    let wait = core::cell::Cell::new(ms(1));
+    let transport = LastMoment { start: clock(), wait, answer: Vec::new(), frames: 0 };
+    let mut stream = started(transport, config.build().unwrap());
+    stream.run_for(ms(2200)).unwrap();
+    assert_eq!(stream.get_ref().unwrap().frames, 2);
+    assert_eq!(stream.driver().liveness(), Liveness::Alive);
+}
+
 #[test]
 fn closing_is_bounded_though_the_peer_never_stops_sending() {
     let mut data = Vec::from(Encoder::header(1020).unwrap());
@@ -796,6 +865,26 @@ fn a_closed_port_is_silence_and_not_an_error() {
     let report = lost(&stream.run_for(ms(60_000)).unwrap_err());
     assert_eq!(report.reason, Reason::NoResponse, "{report}");
     assert!(stream.refused() > 0);
+}
+
+#[test]
+fn a_datagram_that_the_system_refuses_is_tried_again_soon() {
+    let (here, there) =
+        (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let handle = here.try_clone().unwrap();
+    let config = Config::builder().interval(ms(20_000)).timeout(ms(60_000));
+    let config = config.first_ping(FirstPing::Immediate).build().unwrap();
+    let mut beat: UdpHeartbeat = UdpHeartbeat::new(here, config).unwrap();
+    beat.run_for(ms(50)).unwrap(); // It is not connected, so nothing can be sent.
+    assert_eq!(beat.driver().machine().stats().pings_sent, 1);
+    assert!(beat.driver().has_output());
+    handle.connect(there.local_addr().unwrap()).unwrap();
+    beat.run_for(ms(50)).unwrap();
+    assert!(!beat.driver().has_output());
+    there.set_read_timeout(Some(MARGIN)).unwrap();
+    let mut buf = [0; 100];
+    let len = there.recv(&mut buf).unwrap();
+    assert!(matches!(Frame::decode(&buf[..len]), Ok(Some((Frame::Ping { .. }, _)))));
 }
 
 #[test]
