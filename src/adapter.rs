@@ -37,8 +37,9 @@
 //! [`drive`](self::tokio::Heartbeat::drive). Any of them does everything: a program that only
 //! reads answers pings, flushed; one that only writes notices that its peer is dead. A program
 //! that computes for longer than the response window calls `service` now and then, or its peer
-//! will be right to suspect it. Its own lateness is measured, told and not charged to the peer:
-//! see [`LatePolicy`](crate::LatePolicy).
+//! will be right to suspect it, unless it leaves the beat to a `Pulse`, while it makes progress: see
+//! [`blocking`]. Its own lateness is measured, told and not charged to the peer: see
+//! [`LatePolicy`](crate::LatePolicy).
 //!
 //! And you must keep reading: heartbeats behind 64 KiB of unread application bytes are unread too.
 //!

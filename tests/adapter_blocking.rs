@@ -25,6 +25,11 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+#[cfg(all(feature = "tcp", target_os = "linux"))]
+const fn ns(nanos: u64) -> Duration {
+    Duration::from_nanos(nanos)
+}
+
 /// Several heartbeats a second, and a verdict that a loaded machine does not reach by chance.
 fn patient() -> Config {
     Config::builder()
@@ -200,6 +205,23 @@ fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
     assert!(report.silence < ms(4000), "{report}");
     drop(stop);
     talker.join().unwrap();
+}
+
+#[cfg(all(feature = "tcp", target_os = "linux"))]
+#[test]
+fn the_kernel_gives_up_when_the_machine_has_and_not_sooner() {
+    // 400 ms and a re-probe of 100 ms and its gap, which is no whole number of milliseconds.
+    let config = Config::builder().interval(ms(100)).timeout(ms(400)).min_gap(ms(25) + ns(1));
+    let config = config.build().unwrap();
+    assert_eq!(config.worst_case_detection(), ms(525) + ns(1));
+    let (here, there) = pair();
+    let stream = started(here, config);
+    let socket = socket2::SockRef::from(stream.get_ref().unwrap());
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(ms(526)));
+    // The next connection's socket too.
+    let stream = stream.reconnected(there).unwrap();
+    let socket = socket2::SockRef::from(stream.get_ref().unwrap());
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(ms(526)));
 }
 
 /// A peer that counts nothing but exact pongs as life, and pings every 50 ms.
@@ -425,6 +447,233 @@ impl Transport for Flood {
     }
 }
 
+/// A TCP socket behind a buffer that is emptied by a flush alone, which fails so many times.
+struct Buffered {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+    refusals: Vec<ErrorKind>,
+}
+
+impl Read for Buffered {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(buf)
+    }
+}
+
+impl Write for Buffered {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(kind) = self.refusals.pop() {
+            thread::sleep(ms(5));
+            return Err(kind.into());
+        }
+        self.socket.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Transport for Buffered {
+    fn set_read_timeout(&self, wait: Duration) -> io::Result<()> {
+        Transport::set_read_timeout(&self.socket, wait)
+    }
+
+    fn set_write_timeout(&self, wait: Duration) -> io::Result<()> {
+        Transport::set_write_timeout(&self.socket, wait)
+    }
+
+    fn abort(&self) {}
+
+    fn finish(&self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            self.socket.finish()
+        } else {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+}
+
+/// Nothing is written but what the application writes.
+fn quiet() -> Config {
+    let config = Config::builder().interval(ms(20_000)).timeout(ms(60_000)).drain_limit(ms(200));
+    config.first_ping(FirstPing::AfterInterval).build().unwrap()
+}
+
+#[test]
+fn a_flush_that_was_refused_is_tried_again() {
+    let (socket, there) = pair();
+    let refusals = vec![ErrorKind::WouldBlock, ErrorKind::Interrupted, ErrorKind::TimedOut];
+    let mut stream = started(Buffered { socket, buffer: Vec::new(), refusals }, quiet());
+    stream.write_all(b"hello").unwrap();
+    stream.flush().unwrap();
+    assert_eq!(stream.get_ref().unwrap().buffer, [0; 0]);
+    let mut peer = started(there, quiet());
+    let mut got = [0; 5];
+    peer.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"hello");
+}
+
+#[test]
+fn a_flush_that_is_always_refused_is_a_stalled_writer() {
+    let (socket, _there) = pair();
+    let refusals = vec![ErrorKind::WouldBlock; 10_000];
+    let config = Config::builder().interval(ms(20_000)).timeout(ms(60_000)).write_stall(ms(200));
+    let config = config.first_ping(FirstPing::AfterInterval).build().unwrap();
+    let mut stream = started(Buffered { socket, buffer: Vec::new(), refusals }, config);
+    let took = bounded(move || {
+        stream.write_all(b"hello").unwrap();
+        assert_eq!(lost(&stream.flush().unwrap_err()).reason, Reason::WriteStalled);
+    });
+    assert!(took >= ms(200));
+}
+
+#[test]
+fn closing_is_bounded_over_a_buffer_that_never_empties() {
+    let (socket, _there) = pair();
+    let refusals = vec![ErrorKind::WouldBlock; 10_000];
+    let stream = started(Buffered { socket, buffer: Vec::new(), refusals }, quiet());
+    let took = bounded(move || drop(stream.close()));
+    assert!(took >= ms(200), "what is under way has its time: {took:?}");
+}
+
+/// A transport whose peer answers each ping, with an answer that can be read from the moment of the
+/// next write on; and that write takes half a second.
+#[derive(Default)]
+struct Slow {
+    answers: Vec<u8>,
+    readable: usize,
+}
+
+impl Read for Slow {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.readable == 0 {
+            thread::sleep(ms(1));
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let len = self.readable.min(buf.len());
+        buf[..len].copy_from_slice(&self.answers[..len]);
+        self.answers.drain(..len);
+        self.readable -= len;
+        Ok(len)
+    }
+}
+
+impl Write for Slow {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Ok(Some((frame @ Frame::Ping { .. }, _))) = Frame::decode(buf) {
+            frame.answer(Duration::ZERO, false).unwrap().encode(&mut self.answers).unwrap();
+        } else {
+            self.readable = self.answers.len();
+            thread::sleep(ms(500));
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Slow {
+    fn set_read_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn abort(&self) {}
+
+    fn finish(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_write_across_the_deadline_judges_nobody_whose_answer_lies_unread() {
+    let config = Config::builder().interval(ms(500)).timeout(ms(2000));
+    let config = config.first_ping(FirstPing::Immediate).late_policy(LatePolicy::Forgive(ms(1)));
+    let mut stream = started(Slow::default(), config.build().unwrap());
+    stream.run_for(ms(1700)).unwrap();
+    assert_eq!(stream.driver().liveness(), Liveness::Starting);
+    stream.write_all(b"hello").unwrap(); // From 1.7 to 2.2 s.
+    assert_eq!(stream.driver().liveness(), Liveness::Alive);
+}
+
+/// Nothing comes before the verdict is due; then, in two reads, a ping and the answer to the last one.
+struct LastMoment {
+    start: Instant,
+    wait: core::cell::Cell<Duration>,
+    answer: Vec<u8>,
+    frames: u32,
+}
+
+impl Read for LastMoment {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        thread::sleep(self.wait.get());
+        if self.start.elapsed_now() < ms(2000) || self.frames == 2 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.frames += 1;
+        let mut bytes = self.answer.clone();
+        if self.frames == 1 {
+            bytes.clear();
+            let id = PingId::new(9, 1);
+            Frame::Ping { id, handle: 1, stamp: 0, status: None }.encode(&mut bytes).unwrap();
+        }
+        buf[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl Write for LastMoment {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Ok(Some((frame @ Frame::Ping { .. }, _))) = Frame::decode(buf) {
+            self.answer.clear();
+            frame.answer(Duration::ZERO, false).unwrap().encode(&mut self.answer).unwrap();
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for LastMoment {
+    fn set_read_timeout(&self, wait: Duration) -> io::Result<()> {
+        self.wait.set(wait);
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn abort(&self) {}
+
+    fn finish(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_frame_that_is_no_life_judges_nobody_whose_answer_is_behind_it() {
+    let config = Config::builder().interval(ms(500)).timeout(ms(2000));
+    let config = config.first_ping(FirstPing::Immediate).life_rule(LifeRule::ExactPong);
+    let wait = core::cell::Cell::new(ms(1));
+    let transport = LastMoment { start: clock(), wait, answer: Vec::new(), frames: 0 };
+    let mut stream = started(transport, config.build().unwrap());
+    stream.run_for(ms(2200)).unwrap();
+    assert_eq!(stream.get_ref().unwrap().frames, 2);
+    assert_eq!(stream.driver().liveness(), Liveness::Alive);
+}
+
 #[test]
 fn closing_is_bounded_though_the_peer_never_stops_sending() {
     let mut data = Vec::from(Encoder::header(1020).unwrap());
@@ -616,6 +865,26 @@ fn a_closed_port_is_silence_and_not_an_error() {
     let report = lost(&stream.run_for(ms(60_000)).unwrap_err());
     assert_eq!(report.reason, Reason::NoResponse, "{report}");
     assert!(stream.refused() > 0);
+}
+
+#[test]
+fn a_datagram_that_the_system_refuses_is_tried_again_soon() {
+    let (here, there) =
+        (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let handle = here.try_clone().unwrap();
+    let config = Config::builder().interval(ms(20_000)).timeout(ms(60_000));
+    let config = config.first_ping(FirstPing::Immediate).build().unwrap();
+    let mut beat: UdpHeartbeat = UdpHeartbeat::new(here, config).unwrap();
+    beat.run_for(ms(50)).unwrap(); // It is not connected, so nothing can be sent.
+    assert_eq!(beat.driver().machine().stats().pings_sent, 1);
+    assert!(beat.driver().has_output());
+    handle.connect(there.local_addr().unwrap()).unwrap();
+    beat.run_for(ms(50)).unwrap();
+    assert!(!beat.driver().has_output());
+    there.set_read_timeout(Some(MARGIN)).unwrap();
+    let mut buf = [0; 100];
+    let len = there.recv(&mut buf).unwrap();
+    assert!(matches!(Frame::decode(&buf[..len]), Ok(Some((Frame::Ping { .. }, _)))));
 }
 
 #[test]

@@ -35,11 +35,37 @@
 //! the transport refuses bytes, it waits in the write for 10 ms at a time, and looks at the input in
 //! between. So an idle connection costs nothing, a blocked writer a hundred wake-ups a second.
 //!
+//! # A program that computes for long
+//!
+//! A [`Heartbeat`] lives while the program is in one of its calls. Where the steps of the work are
+//! short, [`service`](Heartbeat::service) between them will do. Where they are longer than the peer
+//! waits, the feature `pulse` (on Unix) splits the connection: a thread of yours runs the `Pulse`,
+//! which beats on time; the program keeps the `Watch`, reads and writes it, and tells its progress,
+//! without which the pulse falls silent: alive is not the same as making progress. The shape:
+//!
+//! * One lock around the driver and the transport, which does not block. Whoever holds it does what
+//!   can be done at once and waits for nothing: each call of the `Watch` and each wake-up of the
+//!   `Pulse` is one whole round of [the driver loop](super#the-driver-loop). So either half reads
+//!   before it judges, and frames of both are never mixed up.
+//! * Without the lock, the pulse waits in `poll(2)`: for input, for room if something is unwritten,
+//!   for the next deadline, for the gate to close, and for the watch to ring, which it does only
+//!   when what it did must wake the pulse sooner. Idle, it sleeps from ping to ping.
+//! * Without the lock, the watch waits on a condition variable until the pulse has news, or a
+//!   little longer than the deadline: then it goes on by itself. So a pulse that nobody runs delays
+//!   a program, and does not hang it.
+//! * The gate is the policy, and reads no clock. Its states are those of the application: it
+//!   waits for the peer, it is busy since so long, or it is stuck, and its connection unattended.
+//!
 //! # What was rejected
 //!
-//! *A reading thread for each connection*: it would hide from the machine that the application is
-//! stuck, and outlive it. *Two halves for two threads*: the machine would need a lock, and whoever
-//! holds it in a blocking read would keep the other from answering.
+//! *A thread for each connection that beats whatever happens*: it tells the peer, and the machine,
+//! that all is well while the application is stuck, and outlives it. *Two clones of a blocking
+//! socket, one in a blocking read*: nothing but input can wake that reader, so a deadline that the
+//! writer makes earlier (a stalled write, a probe, a close) is missed, or 100 wake-ups a second look
+//! for it; and timeouts and `O_NONBLOCK` are the socket's, not the clone's. *A frame that says
+//! "stalled" instead of silence*: only peers that know it would act on it; all know silence. *Progress
+//! by reading and writing alone*: who computes for an hour does neither. *`progress` on a handle that
+//! can be cloned*: one thread that lives would vouch for another that hangs.
 //!
 //! # Platforms
 //!
@@ -47,26 +73,34 @@
 //! `SO_RCVTIMEO` and `SO_SNDTIMEO` calls a socket indeterminate after a timeout; these adapters are
 //! tested on Linux.
 
+#[cfg(all(unix, feature = "pulse"))]
+mod gate;
+mod heartbeat;
+#[cfg(all(unix, feature = "pulse"))]
+mod pulse;
+#[cfg(all(unix, feature = "pulse"))]
+mod shared;
 mod transport;
 mod udp;
+#[cfg(all(unix, feature = "pulse"))]
+mod watch;
+mod wire;
 
-use core::fmt;
 use core::time::Duration;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 
+pub use heartbeat::Heartbeat;
+#[cfg(all(unix, feature = "pulse"))]
+pub use pulse::Pulse;
 pub use transport::Transport;
 pub use udp::UdpHeartbeat;
 #[cfg(feature = "tokio")]
 pub(super) use udp::{MOST_OVERDUE, concerns_one_datagram};
+#[cfg(all(unix, feature = "pulse"))]
+pub use watch::Watch;
 
-use super::clock::StdClock;
 use super::driver::Driver;
-use super::notice::Ended;
-use super::setup::Setup;
-use super::stream::StreamDriver;
-use crate::detector::{Deadline, Detector};
-use crate::event::Event;
-use crate::liveness::Liveness;
+use crate::detector::Detector;
 use crate::time::Timestamp;
 
 /// The shortest timeout that is asked for: zero would mean "for ever", and is an error.
@@ -74,324 +108,6 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How long one look at a blocked writer, or meanwhile at a reader, takes.
 const GLANCE: Duration = Duration::from_millis(10);
-
-/// A blocking stream that cannot hang: [`Read`] and [`Write`] with heartbeats in between.
-///
-/// Every call does everything that is due: it answers pings, sends them, judges the peer. Reads
-/// and writes fail at the latest [`worst_case_detection`](crate::Config::worst_case_detection)
-/// after the peer's last sign of life; see [the module above](super#ends) for how.
-///
-/// Dropping it says no goodbye: the peer will take it for a crash. [`close`](Self::close) does.
-pub struct Heartbeat<T: Transport, D: Detector = Deadline> {
-    /// `None` once it was aborted.
-    transport: Option<T>,
-    stream: StreamDriver<D>,
-    clock: StdClock,
-}
-
-impl<T: Transport, D: Detector> Heartbeat<T, D> {
-    /// Wraps a connected transport; the heart beats from now on. The peer must do the same.
-    ///
-    /// TCP sockets are told to send without delay and, with the feature `tcp`, to keep their
-    /// unsent backlog small and to reset when aborted.
-    ///
-    /// # Errors
-    ///
-    /// The transport refuses these settings.
-    pub fn new(transport: T, setup: impl Into<Setup<D>>) -> io::Result<Self> {
-        transport.prepare()?;
-        let clock = StdClock::new();
-        let stream = StreamDriver::new(setup, clock.now());
-        Ok(Self { transport: Some(transport), stream, clock })
-    }
-
-    /// The next connection to the same peer. It keeps what was learnt of the path, the observer
-    /// and the epoch's count, and begins [`Recovering`](Liveness::Recovering): see
-    /// [`HeartbeatMachine::reconnected`](crate::HeartbeatMachine::reconnected).
-    ///
-    /// # Errors
-    ///
-    /// As [`new`](Self::new).
-    pub fn reconnected(self, transport: T) -> io::Result<Self> {
-        transport.prepare()?;
-        let stream = self.stream.reconnected(self.clock.now());
-        Ok(Self { transport: Some(transport), stream, clock: self.clock })
-    }
-
-    /// Does what is due, without waiting: for programs that compute for long between two reads or
-    /// writes.
-    ///
-    /// # Errors
-    ///
-    /// The connection has [ended](Ended).
-    pub fn service(&mut self) -> io::Result<Liveness> {
-        self.run_for(Duration::ZERO)
-    }
-
-    /// Keeps the connection alive for `span`, for programs that neither read nor write. Returns
-    /// sooner if the peer says goodbye ([`Liveness::Closed`]).
-    ///
-    /// # Errors
-    ///
-    /// The connection has [ended](Ended).
-    pub fn run_for(&mut self, span: Duration) -> io::Result<Liveness> {
-        let until = self.clock.now().saturating_add(span);
-        loop {
-            self.turn(until, SHORTEST)?;
-            let over = self.stream.driver().liveness() == Liveness::Closed;
-            if over || self.clock.now() >= until {
-                return Ok(self.stream.driver().liveness());
-            }
-        }
-    }
-
-    /// Waits up to `span` for application bytes, and says whether there are any (or their end).
-    ///
-    /// # Errors
-    ///
-    /// The connection has [ended](Ended).
-    pub fn wait_readable(&mut self, span: Duration) -> io::Result<bool> {
-        let until = self.clock.now().saturating_add(span);
-        loop {
-            if self.stream.available() > 0 {
-                return Ok(true);
-            }
-            if let Some(end) = self.stream.end_of_input() {
-                return end.map(|()| true);
-            }
-            self.turn(until, SHORTEST)?;
-            if self.stream.available() == 0 && self.clock.now() >= until {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Asks the peer for a sign of life, and waits for it: before a pooled connection is used
-    /// again, say. A write that succeeds proves nothing; this does.
-    ///
-    /// # Errors
-    ///
-    /// The connection has [ended](Ended), at the latest by the verdict that this silence leads to;
-    /// or so many received bytes wait to be read that the answer behind them cannot be
-    /// ([`ErrorKind::WouldBlock`]).
-    pub fn verify(&mut self) -> io::Result<()> {
-        let since = self.clock.now();
-        self.stream.driver_mut().handle(Event::PingDue, since);
-        while !self.stream.driver().machine().is_verified_since(since) {
-            if self.stream.is_full() {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            self.turn(Timestamp::MAX, SHORTEST)?;
-            if self.stream.driver().liveness() == Liveness::Closed {
-                return self.stream.end_of_input().unwrap_or(Ok(()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Closes on purpose: sends what waits and a goodbye, and waits for the peer to close as well,
-    /// dropping what it still sends. (A socket that is dropped while the peer's last ping is on its
-    /// way would be reset, and what was written before be lost.) Each of the two takes at most
-    /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
-    ///
-    /// # Errors
-    ///
-    /// The connection has [ended](Ended) otherwise.
-    pub fn close(mut self) -> io::Result<()> {
-        loop {
-            let now = self.clock.now();
-            self.stream.close(now);
-            if !self.stream.has_output() {
-                break;
-            }
-            self.turn(Timestamp::EPOCH, GLANCE)?;
-        }
-        self.check()?;
-        if let Some(transport) = &self.transport {
-            transport.finish()?;
-        }
-        while self.stream.driver().ended().is_none() {
-            self.turn(Timestamp::MAX, SHORTEST)?;
-            self.stream.discard();
-        }
-        Ok(())
-    }
-
-    /// The machine's driver: liveness, report, round trips, counters.
-    pub const fn driver(&self) -> &Driver<D> {
-        self.stream.driver()
-    }
-
-    /// For events of your own (a probe now, a drain, a resume) and for the status to tell.
-    /// Stamp events with [`now`](Self::now).
-    pub const fn driver_mut(&mut self) -> &mut Driver<D> {
-        self.stream.driver_mut()
-    }
-
-    /// The present moment on the clock of this connection.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// The wrapped transport, unless it was aborted. Do not read or write it.
-    pub const fn get_ref(&self) -> Option<&T> {
-        self.transport.as_ref()
-    }
-
-    /// One round of the driver loop. It waits for input until the machine's deadline, `until` at
-    /// most; if the transport refuses bytes, for `write_wait` to write and a glance to read.
-    fn turn(&mut self, until: Timestamp, write_wait: Duration) -> io::Result<()> {
-        let mut clear = true;
-        if !self.is_due() {
-            clear = self.flush_out(write_wait); // Else what was received comes first.
-        }
-        if self.stream.wants_input() {
-            let now = self.clock.now();
-            let until = until.min(self.stream.driver().next_deadline().unwrap_or(until));
-            let wait = until.saturating_duration_since(now);
-            let most = if write_wait > SHORTEST { SHORTEST } else { GLANCE };
-            if self.read_some(if clear { wait } else { wait.min(most) }) {
-                let now = self.clock.now();
-                self.stream.driver_mut().tick(now);
-            }
-        } else if clear {
-            // Nothing can be done before the application takes what was received.
-            let wait = until.saturating_duration_since(self.clock.now());
-            std::thread::sleep(wait.min(GLANCE));
-        }
-        let now = self.clock.now();
-        self.stream.driver_mut().expire(now); // However much there still is to read.
-        self.flush_out(SHORTEST);
-        self.check()
-    }
-
-    fn is_due(&self) -> bool {
-        self.stream.driver().next_deadline().is_some_and(|due| self.clock.now() >= due)
-    }
-
-    /// Reads once; whether all that was there has been read.
-    fn read_some(&mut self, wait: Duration) -> bool {
-        let Some(transport) = &mut self.transport else { return false };
-        let mut buf = [0; 16 * 1024];
-        let read = if wait.is_zero() {
-            transport.read_now(&mut buf)
-        } else {
-            transport.set_read_timeout(round_up(wait)).and_then(|()| transport.read(&mut buf))
-        };
-        match read {
-            Ok(0) => self.stream.received_end(),
-            Ok(len) => {
-                let now = self.clock.now();
-                self.stream.received(buf.get(..len).unwrap_or_default(), now);
-            }
-            Err(error) if is_timeout(&error) => return true,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => self.stream.driver_mut().end(Ended::Transport(error.kind())),
-        }
-        false
-    }
-
-    /// Writes what waits; whether all of it went. `wait` for a transport that refuses bytes.
-    fn flush_out(&mut self, wait: Duration) -> bool {
-        let Some(transport) = &mut self.transport else { return true };
-        let mut wrote = false;
-        loop {
-            let bytes = self.stream.to_write(self.clock.now());
-            if bytes.is_empty() {
-                break;
-            }
-            let written = transport
-                .set_write_timeout(wait.max(SHORTEST))
-                .and_then(|()| transport.write(bytes));
-            match written {
-                Ok(0) => {
-                    self.stream.driver_mut().end(Ended::Transport(ErrorKind::WriteZero));
-                    return true;
-                }
-                Ok(len) => {
-                    wrote = true;
-                    self.stream.wrote(len, self.clock.now());
-                }
-                Err(error) if is_timeout(&error) => {
-                    let now = self.clock.now();
-                    self.stream.driver_mut().blocked(now);
-                    return false;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.stream.driver_mut().end(Ended::Transport(error.kind()));
-                    return true;
-                }
-            }
-        }
-        if wrote && transport.flush().is_err_and(|error| !is_timeout(&error)) {
-            self.stream.driver_mut().end(Ended::Transport(ErrorKind::Other));
-        }
-        true
-    }
-
-    /// Aborts the transport and fails once the connection has ended otherwise than on purpose.
-    fn check(&mut self) -> io::Result<()> {
-        match self.stream.driver().ended() {
-            Some(ended) if !ended.on_purpose() => {
-                if let Some(transport) = self.transport.take() {
-                    transport.abort();
-                }
-                Err(ended.into())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl<T: Transport, D: Detector> Read for Heartbeat<T, D> {
-    /// Waits for application bytes. `Ok(0)`: the peer said goodbye.
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            let taken = self.stream.take(buf);
-            if taken > 0 {
-                return Ok(taken);
-            }
-            if let Some(end) = self.stream.end_of_input() {
-                return end.map(|()| 0);
-            }
-            // The error, if any, comes by way of `end_of_input`, after the bytes before it.
-            let _ = self.turn(Timestamp::MAX, SHORTEST);
-        }
-    }
-}
-
-impl<T: Transport, D: Detector> Write for Heartbeat<T, D> {
-    /// Takes some bytes once the ones before are written, and writes of them what goes at once. The
-    /// rest leaves with whatever call comes next; [`flush`](Write::flush) waits for it.
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        loop {
-            let staged = self.stream.stage(buf)?;
-            // Without waiting for input, but looking at it: a program may do nothing but write.
-            self.turn(Timestamp::EPOCH, GLANCE)?;
-            if staged > 0 || buf.is_empty() {
-                return Ok(staged);
-            }
-        }
-    }
-
-    /// Waits until everything is written.
-    fn flush(&mut self) -> io::Result<()> {
-        while self.stream.has_output() {
-            self.turn(Timestamp::EPOCH, GLANCE)?;
-        }
-        self.check()
-    }
-}
-
-impl<T: Transport, D: Detector> fmt::Debug for Heartbeat<T, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heartbeat").field("stream", &self.stream).finish_non_exhaustive()
-    }
-}
 
 /// Whole milliseconds, rounded up, so that no wake-up precedes its deadline; never zero.
 fn round_up(wait: Duration) -> Duration {
@@ -401,4 +117,29 @@ fn round_up(wait: Duration) -> Duration {
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    is_timeout(error) || error.kind() == ErrorKind::Interrupted
+}
+
+/// Whether a deadline is reached: what was received comes first, and any event may judge the peer.
+fn is_due<D: Detector>(driver: &Driver<D>, now: Timestamp) -> bool {
+    driver.next_deadline().is_some_and(|due| now >= due)
+}
+
+/// The time `now` to tell of something that was begun before the deadline: short of it, since
+/// nobody is judged before what has come until then is read.
+fn short_of_deadline<D: Detector>(driver: &Driver<D>, now: Timestamp) -> Timestamp {
+    let last = driver.next_deadline().map(|due| due.saturating_sub(Duration::from_nanos(1)));
+    last.map_or(now, |last| now.min(last))
+}
+
+/// The time to tell of input that is read at `now`. Within the slack of a deadline that is short of
+/// it: else the first frame would judge the peer, while its answer lies right behind. (Later than
+/// that, the rules of a late call see to it.)
+fn input_time<D: Detector>(driver: &Driver<D>, now: Timestamp) -> Timestamp {
+    let slack = driver.machine().config().slack();
+    let punctual = driver.next_deadline().is_some_and(|due| now <= due.saturating_add(slack));
+    if punctual { short_of_deadline(driver, now) } else { now }
 }

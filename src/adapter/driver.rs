@@ -277,7 +277,7 @@ impl<D: Detector> Driver<D> {
         }
     }
 
-    fn tell(&mut self, notice: Notice) {
+    pub(super) fn tell(&mut self, notice: Notice) {
         if let Some(observer) = &mut self.observer {
             observer(notice);
         }

@@ -23,6 +23,11 @@ pub enum Notice {
     Found(Findings),
     /// With [`PingSchedule::External`](crate::PingSchedule::External): a probe is due.
     ProbeWanted,
+    /// With the `Pulse` of the blocking adapter: the application has shown no progress for longer
+    /// than was agreed. From now on nothing is sent on its behalf, and the peer will find that out.
+    Unattended,
+    /// The application has come back, and its pulse beats again.
+    Attended,
     /// The connection is over; every further call says so too. The last notice.
     Ended(Ended),
 }
@@ -34,6 +39,8 @@ impl fmt::Display for Notice {
             Self::Changed { from, report } => write!(f, "{from} -> {report}"),
             Self::Found(findings) => write!(f, "found {findings}"),
             Self::ProbeWanted => f.write_str("a probe is wanted"),
+            Self::Unattended => f.write_str("unattended: the application shows no progress"),
+            Self::Attended => f.write_str("attended again"),
             Self::Ended(ended) => write!(f, "ended: {ended}"),
         }
     }
@@ -79,6 +86,10 @@ pub enum Ended {
     /// The transport failed.
     #[error("the transport failed: {0}")]
     Transport(io::ErrorKind),
+    /// Nobody beats for this connection any more: its `Pulse` was dropped,
+    /// or a panic left its state in doubt. [`io::ErrorKind::BrokenPipe`]. The transport was aborted.
+    #[error("the pulse of this connection has stopped")]
+    Abandoned,
 }
 
 impl Ended {
@@ -108,6 +119,7 @@ impl Ended {
             Self::Abrupt => io::ErrorKind::UnexpectedEof,
             Self::BadFrame { .. } => io::ErrorKind::InvalidData,
             Self::Transport(kind) => *kind,
+            Self::Abandoned => io::ErrorKind::BrokenPipe,
         }
     }
 }

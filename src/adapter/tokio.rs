@@ -72,7 +72,8 @@ impl<D: Detector> Heartbeat<TcpStream, D> {
     ///
     /// Outside of a tokio runtime with time enabled, as all of tokio's timers.
     pub fn tcp(socket: TcpStream, setup: impl Into<Setup<D>>) -> io::Result<Self> {
-        tcp::tune(&socket)?;
+        let setup = setup.into();
+        tcp::tune(&socket, setup.config().worst_case_detection())?;
         Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
 }

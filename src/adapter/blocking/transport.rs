@@ -33,12 +33,15 @@ pub trait Transport: Read + Write {
         self.read(buf)
     }
 
-    /// Gets ready for small, urgent frames. Default: nothing.
+    /// Gets ready for small, urgent frames, and to give up by itself what is not acknowledged for
+    /// `limit`: the connection's [`worst_case_detection`](crate::Config::worst_case_detection).
+    /// Default: nothing.
     ///
     /// # Errors
     ///
     /// The system refuses.
-    fn prepare(&self) -> io::Result<()> {
+    fn prepare(&self, limit: Duration) -> io::Result<()> {
+        let _ = limit;
         Ok(())
     }
 
@@ -83,11 +86,13 @@ macro_rules! socket {
 impl Transport for TcpStream {
     socket!(TcpStream);
 
-    fn prepare(&self) -> io::Result<()> {
+    fn prepare(&self, limit: Duration) -> io::Result<()> {
         self.set_nonblocking(false)?;
         self.set_nodelay(true)?;
         #[cfg(feature = "tcp")]
-        crate::adapter::tcp::tune(self)?;
+        crate::adapter::tcp::tune(self, limit)?;
+        #[cfg(not(feature = "tcp"))]
+        let _ = limit;
         Ok(())
     }
 
@@ -105,7 +110,7 @@ impl Transport for TcpStream {
 impl Transport for std::os::unix::net::UnixStream {
     socket!(Self);
 
-    fn prepare(&self) -> io::Result<()> {
+    fn prepare(&self, _: Duration) -> io::Result<()> {
         self.set_nonblocking(false)
     }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 
-use super::{GLANCE, is_timeout, round_up};
+use super::{GLANCE, input_time, is_due, is_timeout, round_up, short_of_deadline};
 use crate::adapter::clock::StdClock;
 use crate::adapter::driver::Driver;
 use crate::adapter::notice::Ended;
@@ -139,8 +139,7 @@ impl<D: Detector> UdpHeartbeat<D> {
             self.receive(Some(wait));
         }
         if self.clock.now() >= due {
-            self.receive_all();
-            let now = self.clock.now();
+            let now = self.receive_all();
             self.driver.tick(now);
         }
         self.send();
@@ -150,19 +149,23 @@ impl<D: Detector> UdpHeartbeat<D> {
         }
     }
 
-    /// Receives what is there without waiting, as far as it may hold up what is due.
-    fn receive_all(&mut self) {
+    /// Receives what is there without waiting, as far as it may hold up what is due. Returns until
+    /// when everything has been received: whoever is judged by that had so long to answer.
+    fn receive_all(&mut self) -> Timestamp {
         if let Err(error) = self.socket.set_nonblocking(true) {
-            return self.driver.end(Ended::Transport(error.kind()));
+            self.driver.end(Ended::Transport(error.kind()));
         }
+        let mut now = self.clock.now();
         for _ in 0..MOST_OVERDUE {
             if self.receive(None) {
                 break;
             }
+            now = self.clock.now();
         }
         if let Err(error) = self.socket.set_nonblocking(false) {
             self.driver.end(Ended::Transport(error.kind()));
         }
+        now
     }
 
     /// Receives one datagram, `wait`ing for it if the socket blocks; whether there was none.
@@ -173,7 +176,7 @@ impl<D: Detector> UdpHeartbeat<D> {
         let received = ready.and_then(|()| self.socket.recv(&mut buf));
         match received.map(|len| datagram::decode(buf.get(..len).unwrap_or_default())) {
             Ok(Ok(frame)) => {
-                let now = self.clock.now();
+                let now = input_time(&self.driver, self.clock.now());
                 self.driver.received(&frame, now);
             }
             Ok(Err(_)) => self.dropped = self.dropped.saturating_add(1),
@@ -186,10 +189,16 @@ impl<D: Detector> UdpHeartbeat<D> {
         false
     }
 
-    /// Sends what waits. What the system refuses for the moment stays, and is reported.
+    /// Sends what waits, unless a deadline is reached: what was received comes first. What the system
+    /// refuses for the moment stays, and is reported.
     fn send(&mut self) {
         let mut buf = [0; MAX_FRAME];
-        while let Some(frame) = self.driver.next_frame(self.clock.now()) {
+        loop {
+            let now = self.clock.now();
+            if is_due(&self.driver, now) {
+                return;
+            }
+            let Some(frame) = self.driver.next_frame(now) else { return };
             let Ok(len) = frame.encode_into(&mut buf) else { return };
             let bytes = buf.get(..len).unwrap_or_default();
             let sent = match self.socket.send(bytes) {
@@ -200,7 +209,7 @@ impl<D: Detector> UdpHeartbeat<D> {
                 }
                 sent => sent,
             };
-            let now = self.clock.now();
+            let now = short_of_deadline(&self.driver, self.clock.now());
             if sent.is_err() {
                 return self.driver.blocked(now);
             }

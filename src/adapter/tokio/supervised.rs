@@ -84,7 +84,9 @@ pub struct Supervised<S, D: Detector = Deadline> {
     setup: Option<Setup<D>>,
     /// The connection, or the last one.
     heart: Option<Heartbeat<S, D>>,
-    tune: fn(&S) -> io::Result<()>,
+    tune: fn(&S, Duration) -> io::Result<()>,
+    /// What is promised of a silence.
+    limit: Duration,
     abort: fn(&TokioIo<S>),
     wishes: Arc<Wishes>,
     observer: Option<Observer>,
@@ -95,7 +97,7 @@ pub struct Supervised<S, D: Detector = Deadline> {
 impl<D: Detector> Supervised<TcpStream, D> {
     /// For TCP streams; each is treated as by [`Heartbeat::tcp`].
     pub fn tcp(setup: impl Into<Setup<D>>, plan: Plan) -> Self {
-        let tune = |socket: &TcpStream| tcp::tune(socket);
+        let tune = |socket: &TcpStream, limit| tcp::tune(socket, limit);
         let abort = |socket: &TokioIo<TcpStream>| tcp::reset_on_close(&**socket);
         Self { tune, abort, ..Self::new(setup, plan) }
     }
@@ -110,9 +112,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Supervised<S, D> {
         Self {
             supervisor: Supervisor::new(plan, seed, clock.now()),
             clock,
+            limit: setup.config().worst_case_detection(),
             setup: Some(setup),
             heart: None,
-            tune: |_| Ok(()),
+            tune: |_, _| Ok(()),
             abort: |_| (),
             wishes: Arc::default(),
             observer: None,
@@ -256,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Supervised<S, D> {
         if !self.supervisor.established(attempt, self.clock.now()) {
             return;
         }
-        if let Err(error) = (self.tune)(&transport) {
+        if let Err(error) = (self.tune)(&transport, self.limit) {
             return self.ended(attempt, Cause::Transport, Some(error));
         }
         self.wishes.forget_hurry();
