@@ -84,16 +84,24 @@ impl Peer {
         Self { stop, thread: Some(thread) }
     }
 
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// How it fared until now.
     pub(crate) fn stop(mut self) -> Fared {
-        self.stop.store(true, Ordering::Relaxed);
+        self.ask_to_stop();
         self.thread.take().expect("once").join().expect("no panic").expect("a connection")
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.ask_to_stop();
     }
 }
 

@@ -33,7 +33,7 @@ impl Row {
 }
 
 /// A failed trial during which somebody was woken so late is no trial: it is repeated.
-const DISTURBED: Duration = ms(100);
+const DISTURBED: Duration = ms(25);
 const MOST_TIMES: u32 = 4;
 
 static ROWS: Mutex<Vec<(&str, &str, Row)>> = Mutex::new(Vec::new());

@@ -44,7 +44,7 @@ fn observer_stopped(subject: &'static Subject, policy: &str) -> Row {
     observer.go_on();
     thread::sleep(timeout * 3);
     let said = observer.finish().expect("an answer");
-    peer.stop().assert_alive("the peer's peer");
+    peer.stop();
     let [liveness, late, longest, _] = said.split(';').collect::<Vec<_>>()[..] else {
         panic!("it said {said:?}");
     };
