@@ -6,10 +6,11 @@
 #![allow(dead_code, reason = "every test program uses another part of this")]
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -125,7 +126,8 @@ impl TcpRelay {
                 match listener.accept() {
                     Ok((client, _)) => {
                         // A server that is not there closes the client's connection.
-                        let _ = TcpStream::connect(server).and_then(|it| join(&acceptor, client, it));
+                        let _ =
+                            TcpStream::connect(server).and_then(|it| join(&acceptor, client, it));
                     }
                     Err(_) => thread::sleep(Duration::from_millis(2)),
                 }
@@ -247,7 +249,10 @@ fn write(shared: &Shared, way: &Way, take: &mpsc::Receiver<Piece>, to: &TcpStrea
             let Some(len) = write_some(way, to, &rest[..most]) else { return };
             rest = &rest[len..];
             way.queued.fetch_sub(len, Ordering::Relaxed);
-            ready = ready.max(clock() - LOOK) + Duration::from_secs_f64(len as f64 / rate as f64);
+            // Not more than a look's worth is made up for.
+            ready = (ready + LOOK).max(clock()).checked_sub(LOOK).expect("time went on");
+            let nanos = len as u128 * 1_000_000_000 / rate as u128;
+            ready += Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         }
     }
 }

@@ -3,10 +3,10 @@
 //! A child ends with its standard input, so none outlives its parent but a stopped one, which its
 //! parent kills.
 
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::env;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 

@@ -3,9 +3,9 @@
 //!
 //! A thread enters a namespace for as long as it takes to make a socket there; the socket stays.
 
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::process::{self, Command};
 use std::thread;
@@ -59,16 +59,13 @@ impl Hosts {
 
     /// The peer's host loses its link.
     pub(crate) fn unplug(&self) {
-        self.must(&format!("ip -n {} link set wire down", self.peer));
+        must(&format!("ip -n {} link set wire down", self.peer));
     }
 
     /// The peer's host drops packets in both directions, by this rule of nftables.
     pub(crate) fn drop_by(&self, rule: &str) {
         for chain in ["input", "output"] {
-            self.must(&format!(
-                "ip netns exec {} nft add rule inet loss {chain} {rule}",
-                self.peer
-            ));
+            must(&format!("ip netns exec {} nft add rule inet loss {chain} {rule}", self.peer));
         }
     }
 
@@ -77,19 +74,15 @@ impl Hosts {
     pub(crate) fn hurry(&self) {
         for host in [&self.observer, &self.peer] {
             let route = "10.9.0.0/30 dev wire proto kernel scope link";
-            self.must(&format!("ip -n {host} route change {route} rto_min 10ms quickack 1"));
+            must(&format!("ip -n {host} route change {route} rto_min 10ms quickack 1"));
         }
     }
 
     /// How many packets were dropped: the sum of all counters.
     pub(crate) fn dropped(&self) -> u64 {
-        let rules = self.must(&format!("ip netns exec {} nft list table inet loss", self.peer));
+        let rules = must(&format!("ip netns exec {} nft list table inet loss", self.peer));
         let counts = rules.split("counter packets ").skip(1);
         counts.filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok()).sum()
-    }
-
-    fn must(&self, line: &str) -> String {
-        run(line).expect("what worked before")
     }
 }
 
@@ -115,6 +108,10 @@ fn run(line: &str) -> Result<String, String> {
         let told = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
         Err(format!("{line}: {told}"))
     }
+}
+
+fn must(line: &str) -> String {
+    run(line).expect("what worked before")
 }
 
 fn within<T: Send>(host: &str, work: impl FnOnce() -> T + Send) -> T {

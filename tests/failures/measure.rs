@@ -73,7 +73,8 @@ impl Watch {
 
     /// By how much all that was waited for may have been late, without anybody's fault.
     pub(crate) fn disturbance(&self) -> Duration {
-        (waited() - self.waited) + (stolen() - self.stolen) + self.worst_nap()
+        let waited = waited().saturating_sub(self.waited);
+        waited + stolen().saturating_sub(self.stolen) + self.worst_nap()
     }
 }
 

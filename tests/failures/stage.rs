@@ -1,9 +1,9 @@
 //! What the scenarios are played with: rules, a peer, a relay before it, and the judge of verdicts.
 
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -32,8 +32,7 @@ pub(crate) fn responder() -> ConfigBuilder {
     Config::builder().mode(Mode::Responder).interval(ms(10_000)).timeout(ms(60_000))
 }
 
-pub(crate) const ANY_PORT: SocketAddr =
-    SocketAddr::V4(std::net::SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, 0));
+pub(crate) const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// Longer than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -114,6 +113,7 @@ pub(crate) fn live(end: &mut dyn End, go_on: GoOn<'_>) -> io::Result<()> {
 }
 
 /// A peer's job: to be stuck.
+#[expect(clippy::unnecessary_wraps, reason = "a job")]
 pub(crate) fn hang(_: &mut dyn End, go_on: GoOn<'_>) -> io::Result<()> {
     while go_on() {
         thread::sleep(ms(20));
@@ -134,11 +134,7 @@ pub(crate) fn observe(subject: &Subject, to: SocketAddr, rules: ConfigBuilder) -
     observe_on(subject, socket, rules)
 }
 
-pub(crate) fn observe_on(
-    subject: &Subject,
-    socket: Socket,
-    rules: ConfigBuilder,
-) -> Box<dyn End> {
+pub(crate) fn observe_on(subject: &Subject, socket: Socket, rules: ConfigBuilder) -> Box<dyn End> {
     let setup = Setup::new(rules.build().expect("sound rules"));
     (subject.wrap)(socket, Side::Client, setup).expect("a transport and its handshake")
 }
@@ -256,6 +252,7 @@ pub(crate) fn in_time(
         late,
         verdict: report.reason.to_string(),
         fault: report.fault().to_string(),
+        ..Row::default()
     }
 }
 

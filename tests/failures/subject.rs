@@ -8,9 +8,10 @@ mod tokio;
 
 pub(crate) use self::tls::{IDENTITY, identity};
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use heartbeat_proto::adapter::{Driver, Setup};
 

@@ -8,8 +8,8 @@ use heartbeat_proto::{LatePolicy, LifeRule, Reason};
 use crate::measure::{GRAIN, Watch, clock, ms};
 use crate::relay::{Fate, TcpRelay};
 use crate::stage::{
-    Fared, GoOn, Peer, Relay, alive, both_live, listen, live, observe, patient, quick,
-    responder, warm_up,
+    Fared, GoOn, Peer, Relay, alive, both_live, listen, live, observe, patient, quick, responder,
+    warm_up,
 };
 use crate::subject::{End, Subject};
 use crate::table::Row;
@@ -87,9 +87,7 @@ fn read_all(end: &mut dyn End, go_on: GoOn<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A reader that takes its time, and a writer that waits for it: both judge each other in 0.8 s. The
-/// writer's own limit is longer: a system with megabytes of buffers lets it go on only when a good
-/// part of them is free again.
+/// A reader that takes its time, and a writer that waits for it: both judge each other in 0.8 s.
 pub(super) fn slow_reader(subject: &'static Subject) -> Row {
     let (listener, address) = listen(subject);
     let peer = Peer::spawn(subject, listener, quick(), |end, go_on| {
@@ -140,11 +138,12 @@ pub(super) fn blocked_writer(subject: &'static Subject) -> Row {
         late,
         verdict: report.reason.to_string(),
         fault: report.fault().to_string(),
+        ..Row::default()
     }
 }
 
-/// The program is stuck for three timeouts while the pong lies in the kernel's buffer. With a policy
-/// that forgives next to nothing: what saves the peer is that it is read before it is judged.
+/// The program is stuck for three timeouts while the pong lies in the kernel's buffer. With a
+/// policy that forgives next to nothing: what saves the peer is that it is read before it is judged.
 pub(super) fn runtime_blocked(subject: &'static Subject) -> Row {
     let (listener, address) = listen(subject);
     let peer = Peer::spawn(subject, listener, responder(), live);
@@ -178,5 +177,5 @@ pub(super) fn slow_path(subject: &'static Subject) -> Row {
     let rtt = end.driver().machine().rtt().smoothed().expect("pongs");
     assert!(rtt >= ms(119), "the path was long: {rtt:?}");
     both_live(&*end, peer);
-    Row { verdict: format!("alive, rtt {} ms", rtt.as_millis()), ..alive() }
+    Row { note: format!("alive, rtt {} ms", rtt.as_millis()), ..alive() }
 }

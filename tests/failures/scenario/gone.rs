@@ -82,7 +82,7 @@ pub(super) fn reset(subject: &'static Subject) -> Row {
     let late = watch.disturbance();
     assert!(took <= promised + late + GRAIN, "took {took:?}, {late:?} late: {error}");
     let (took, promised) = (Some(took), Some(promised));
-    Row { took, promised, late, verdict: error.to_string(), fault: String::new() }
+    Row { took, promised, late, verdict: error.to_string(), ..Row::default() }
 }
 
 /// A close on purpose is bounded, though nobody answers any more.
@@ -103,5 +103,7 @@ pub(super) fn close_to_the_dead(subject: &'static Subject) -> Row {
     let (took, late, promised) = (clock() - watch.begun(), watch.disturbance(), limit * 2);
     assert!(took <= promised + late + GRAIN, "took {took:?}, {late:?} late: {closed:?}");
     let verdict = closed.map_or_else(|error| error.to_string(), |()| "closed".to_owned());
-    Row { took: Some(took), promised: Some(promised), late, verdict, fault: "nobody".to_owned() }
+    let fault = "nobody".to_owned();
+    let (took, promised) = (Some(took), Some(promised));
+    Row { took, promised, late, verdict, fault, ..Row::default() }
 }

@@ -52,5 +52,5 @@ fn observer_stopped(subject: &'static Subject, policy: &str) -> Row {
     assert!(late.parse::<u64>().expect("a count") > 0, "the stall was noticed: {said}");
     let longest = longest.parse::<u128>().expect("milliseconds");
     assert!(longest >= (timeout * 4).as_millis(), "and measured: {said}");
-    Row { verdict: format!("alive after {longest} ms"), ..alive() }
+    Row { note: format!("alive after {longest}"), ..alive() }
 }

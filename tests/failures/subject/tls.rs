@@ -33,18 +33,21 @@ pub(crate) fn identity() -> &'static str {
     MADE.get_or_init(|| {
         env::var(IDENTITY).unwrap_or_else(|_| {
             let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let parts: [String; 2] = [hex(made.cert.der()), hex(&made.signing_key.serialize_der())];
-            parts.join(" ")
+            [&**made.cert.der(), &made.signing_key.serialize_der()].map(hex).join(" ")
         })
     })
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).expect("hexadecimal") as u8;
+    hex.as_bytes().chunks(2).map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])).collect()
+}
+
 fn parts() -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'static>) {
-    let bytes = |hex: &str| -> Vec<u8> {
-        let digits = hex.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
-        digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
-    };
     let (certificate, key) = identity().split_once(' ').unwrap();
     (bytes(certificate).into(), bytes(key).into())
 }
@@ -78,7 +81,8 @@ fn client(runtime: &Runtime, socket: Socket) -> io::Result<TlsStream<TcpStream>>
 fn server(runtime: &Runtime, socket: Socket) -> io::Result<TlsStream<TcpStream>> {
     let (certificate, key) = parts();
     let config = ServerConfig::builder().with_no_client_auth();
-    let config = config.with_single_cert(vec![certificate], key.into()).map_err(io::Error::other)?;
+    let config =
+        config.with_single_cert(vec![certificate], key.into()).map_err(io::Error::other)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     runtime.block_on(async {
         let socket = tuned(socket)?;

@@ -1,4 +1,5 @@
-//! `adapter::tokio`, each end in a runtime of one thread that turns while a call of [`End`] is made.
+//! `adapter::tokio`, each end in a runtime of one thread that turns while a call of [`End`] is
+//! made.
 
 use core::time::Duration;
 use std::io;
