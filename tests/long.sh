@@ -27,7 +27,7 @@ fuzz() {
 
 mutants() { tests/mutants; }
 
-# Minutes of loss, on datagrams and on TCP.
+# Real failures, with minutes of lost datagrams.
 failures() { cargo test --locked --features tokio --test failures -- --include-ignored; }
 
 for part in "${@:-random sim model faults fuzz mutants failures}"; do

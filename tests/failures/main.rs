@@ -1,8 +1,8 @@
 //! Real failures on real sockets, for each adapter: what must be found is found within the promised
 //! bound, and what lives is left alone.
 //!
-//! `cargo test --features tokio --test failures [NAME]`; with `-- --include-ignored` the long ones
-//! too. Prints a table of the figures at the end, and with `UPDATE_DOCS=1` puts it into
+//! `cargo test --features tokio --test failures [NAME]`; `-- --include-ignored` adds the long
+//! one. Prints a table of the figures at the end, and with `UPDATE_DOCS=1` puts it into
 //! `docs/TESTING.md`. What needs root (hosts of their own, in network namespaces) says SKIP without.
 //!
 //! Bounds are the promise ([`worst_case_detection`](heartbeat_proto::Config)) and what was measured

@@ -65,5 +65,4 @@ scenarios! {
     crowded::slow_path: any;
     lossy::loss_on_streams: streams;
     lossy::loss_on_datagrams_for_long: datagrams long;
-    lossy::loss_on_streams_at_random: streams long;
 }

@@ -142,8 +142,8 @@ pub(super) fn blocked_writer(subject: &'static Subject) -> Row {
     }
 }
 
-/// The program is stuck for three timeouts while the pong lies in the kernel's buffer. With a
-/// policy that forgives next to nothing: what saves the peer is that it is read before it is judged.
+/// The program is stuck for three timeouts while the pong lies in the kernel's buffer. The policy
+/// forgives next to nothing: what saves the peer is that it is read before it is judged.
 pub(super) fn runtime_blocked(subject: &'static Subject) -> Row {
     let (listener, address) = listen(subject);
     let peer = Peer::spawn(subject, listener, responder(), live);

@@ -140,19 +140,6 @@ fn lossy(subject: &'static Subject, attempts: u8, seed: u64, span: Duration) -> 
 
 /// Every fifth packet, with limits of a second.
 pub(super) fn loss_on_streams(subject: &'static Subject) -> Row {
-    let rules = quick().timeout(ms(1100)).build().expect("sound rules");
-    lossy_stream(subject, "numgen inc mod 5 == 0 counter drop", rules.timeout(), ms(6000))
-}
-
-/// One of five packets at random, with limits of ten seconds. For a silence of eight, ten
-/// transmissions in a row must fail, ever twice as far apart from 10 ms on, and each fails with 0.36
-/// at most (packet or acknowledgement): 4 * 10^-5 for each of the 600 heartbeats of a minute, so a
-/// sound run fails with 0.02 at most.
-pub(super) fn loss_on_streams_at_random(subject: &'static Subject) -> Row {
-    lossy_stream(subject, "numgen random mod 100 < 20 counter drop", ms(10_000), ms(60_000))
-}
-
-fn lossy_stream(subject: &'static Subject, rule: &str, timeout: Duration, span: Duration) -> Row {
     let hosts = match Hosts::new() {
         Ok(hosts) => hosts,
         Err(why) => return Row::skipped(&why),
@@ -161,11 +148,10 @@ fn lossy_stream(subject: &'static Subject, rule: &str, timeout: Duration, span: 
     let listener = hosts.at_peer(|| Listener::bind(subject.kind, Hosts::PEER)).expect("a listener");
     let peer = Peer::spawn(subject, listener, patient(), live);
     let socket = hosts.at_observer(|| Socket::connect(subject.kind, Hosts::PEER));
-    let rules = quick().timeout(timeout);
-    let mut end = observe_on(subject, socket.expect("a connection"), rules);
+    let mut end = observe_on(subject, socket.expect("a connection"), quick().timeout(ms(1100)));
     warm_up(&mut *end, ms(500));
-    hosts.drop_by(rule);
-    end.run_for(span).expect("a living peer");
+    hosts.drop_by("numgen inc mod 5 == 0 counter drop");
+    end.run_for(ms(6000)).expect("a living peer");
     let dropped = hosts.dropped();
     assert!(dropped >= 5, "packets were lost: {dropped}");
     both_live(&*end, peer);
