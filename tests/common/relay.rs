@@ -111,7 +111,15 @@ struct Shared {
 
 impl TcpRelay {
     pub(crate) fn new(server: SocketAddr) -> io::Result<Self> {
+        Self::with_buffer(server, None)
+    }
+
+    /// With so small a receive buffer towards the client; see also [`Way::queue`].
+    pub(crate) fn with_buffer(server: SocketAddr, bytes: Option<usize>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
+        if let Some(bytes) = bytes {
+            socket2::SockRef::from(&listener).set_recv_buffer_size(bytes)?; // The sockets inherit it.
+        }
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared {
@@ -213,11 +221,12 @@ fn read(shared: &Shared, way: &Way, mut from: &TcpStream, put: &mpsc::Sender<Pie
     let mut buf = vec![0; 16 * 1024];
     while !shared.over.load(Ordering::Relaxed) {
         let State { fate, queue, .. } = *way.state();
-        if fate == Fate::Hold || way.queued.load(Ordering::Relaxed) >= queue {
+        let room = queue.saturating_sub(way.queued.load(Ordering::Relaxed)).min(buf.len());
+        if fate == Fate::Hold || room == 0 {
             thread::sleep(Duration::from_millis(1));
             continue;
         }
-        let len = match from.read(&mut buf) {
+        let len = match from.read(&mut buf[..room]) {
             Ok(len) => len,
             Err(error) if is_timeout(&error) => continue,
             Err(_) => 0,

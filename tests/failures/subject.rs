@@ -80,6 +80,14 @@ impl Socket {
         }
     }
 
+    /// So little is taken from the application at once.
+    pub(crate) fn send_buffer(&self, bytes: usize) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket2::SockRef::from(socket).set_send_buffer_size(bytes),
+            Self::Udp(socket) => socket2::SockRef::from(socket).set_send_buffer_size(bytes),
+        }
+    }
+
     fn tcp(self) -> io::Result<TcpStream> {
         match self {
             Self::Tcp(socket) => Ok(socket),

@@ -8,10 +8,10 @@ use heartbeat_proto::{LatePolicy, LifeRule, Reason};
 use crate::measure::{GRAIN, Watch, clock, ms};
 use crate::relay::{Fate, TcpRelay};
 use crate::stage::{
-    Fared, GoOn, Peer, Relay, alive, both_live, listen, live, observe, patient, quick, responder,
+    Fared, GoOn, Peer, Relay, alive, both_live, listen, observe_on, live, observe, patient, quick, responder,
     warm_up,
 };
-use crate::subject::{End, Subject};
+use crate::subject::{End, Socket, Subject};
 use crate::table::Row;
 
 const MEGABYTE: usize = 1_000_000;
@@ -55,29 +55,36 @@ fn write_all(end: &mut dyn End, bytes: usize, piece: usize) -> std::io::Result<(
     Ok(())
 }
 
-/// Upload alone, through 10 kB a second, to a receiver that has nothing to say: far more waits than
-/// goes within the limit, at both ends a second.
+/// Upload alone, through 10 kB a second and small buffers, to a receiver that has nothing to say. A
+/// data frame takes longer than either end's limit, a second; no heartbeat gets past it.
 pub(super) fn upload_at_10_kb(subject: &'static Subject) -> Row {
     let (listener, address) = listen(subject);
-    // Where any byte is life, since a frame may take longer than the limit.
+    // Where any byte is life, for no whole frame comes in time.
     let rules = quick().interval(ms(250)).timeout(ms(1000)).life_rule(LifeRule::AnyByte);
     let peer = Peer::spawn(subject, listener, rules, read_all);
-    let relay = TcpRelay::new(address).expect("a relay");
-    let mut end = observe(subject, relay.address, rules);
+    let relay = TcpRelay::with_buffer(address, Some(BUFFER)).expect("a relay");
+    relay.to_server().queue(1024);
+    let socket = Socket::connect(subject.kind, relay.address).expect("a connection");
+    socket.send_buffer(BUFFER).expect("a small buffer");
+    // The system takes more only when a good part of its buffer is free, and says nothing till then.
+    let mut end = observe_on(subject, socket, rules.write_stall(ms(5000)));
     warm_up(&mut *end, ms(300));
-    relay.to_server().queue(8 * 1024);
     relay.to_server().rate(10_000);
     // A TLS record is no life before it is whole, so it must not take longer than the limit.
     let piece = if subject.name.contains("TLS") { 4 * 1024 } else { 16 * 1024 };
     let (begun, before) = (clock(), relay.to_server().passed());
-    write_all(&mut *end, 200_000, piece).expect("a living peer");
-    while clock() - begun < ms(6000) {
-        end.run_for(ms(100)).expect("a living peer");
+    while clock() - begun < ms(7000) {
+        write_all(&mut *end, piece, piece).expect("a living peer");
     }
     let passed = relay.to_server().passed() - before;
-    assert!((30_000..100_000).contains(&passed), "the path was thin: {passed}");
-    both_live(&*end, peer)
+    assert!((30_000..120_000).contains(&passed), "the path was thin: {passed}");
+    Fared::of(&*end).assert_alive("the writer's peer");
+    peer.stop().assert_alive("the reader's peer");
+    alive()
 }
+
+/// Of the system, each way.
+const BUFFER: usize = 8 * 1024;
 
 fn read_all(end: &mut dyn End, go_on: GoOn<'_>) -> std::io::Result<()> {
     let mut buf = vec![0; 16 * 1024];
