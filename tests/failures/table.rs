@@ -3,9 +3,10 @@
 use core::fmt::Write as _;
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
-use std::env;
 use std::panic::catch_unwind;
 use std::sync::Mutex;
+use std::sync::mpsc;
+use std::{env, process, thread};
 
 use libtest_mimic::Failed;
 
@@ -44,7 +45,7 @@ static ROWS: Mutex<Vec<(&str, &str, Row)>> = Mutex::new(Vec::new());
 pub(crate) fn play(scenario: &'static Scenario, subject: &'static Subject) -> Result<(), Failed> {
     let (scene, who) = (scenario.name, subject.name);
     for time in 1.. {
-        let watch = Watch::begin();
+        let (watch, _over) = (Watch::begin(), guard(scene, who));
         let Ok(row) = catch_unwind(AssertUnwindSafe(|| (scenario.play)(subject))) else {
             let late = watch.worst_nap();
             if time < MOST_TIMES && late > DISTURBED {
@@ -60,6 +61,19 @@ pub(crate) fn play(scenario: &'static Scenario, subject: &'static Subject) -> Re
         break;
     }
     Ok(())
+}
+
+/// A trial that does not end ends them all. It is over when what this returns is dropped.
+fn guard(scene: &'static str, who: &'static str) -> mpsc::Sender<()> {
+    let (over, ended) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        // Tens of minutes for the long ones.
+        if ended.recv_timeout(ms(1_200_000)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("{scene}, {who}: it never ends");
+            process::exit(101);
+        }
+    });
+    over
 }
 
 /// Prints all figures: a line for each scenario, a column for each adapter.

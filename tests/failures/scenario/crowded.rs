@@ -8,8 +8,8 @@ use heartbeat_proto::{LatePolicy, LifeRule, Reason};
 use crate::measure::{GRAIN, Watch, clock, ms};
 use crate::relay::{Fate, TcpRelay};
 use crate::stage::{
-    Fared, GoOn, Peer, Relay, alive, both_live, listen, observe_on, live, observe, patient, quick, responder,
-    warm_up,
+    Fared, GoOn, Peer, Relay, alive, both_live, listen, live, observe, observe_on, patient, quick,
+    responder, warm_up,
 };
 use crate::subject::{End, Socket, Subject};
 use crate::table::Row;
