@@ -60,8 +60,13 @@
 pub mod blocking;
 mod clock;
 mod driver;
+#[cfg(feature = "futures-io")]
+pub mod futures_io;
+#[cfg(feature = "message")]
+pub mod message;
 mod notice;
 mod outbox;
+pub mod poll;
 mod setup;
 mod stream;
 #[cfg(feature = "tcp")]

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use heartbeat_proto::adapter::{Driver, Ended, Notice, Setup, StreamDriver};
 use heartbeat_proto::codec::{Decoder, Encoder, Frame, Item, MAX_DATA};
 use heartbeat_proto::{
-    Config, Event, FirstPing, Liveness, Mode, PingId, PingSchedule, Reason, Timestamp,
+    Config, Event, FirstPing, LatePolicy, Liveness, Mode, PingId, PingSchedule, Reason, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -451,4 +451,57 @@ proptest! {
         }
         prop_assert!(got[0] > 0 && got[1] > 0);
     }
+}
+
+/// Where the transport's end is not told (its close does not reach the peer), goodbyes alone say
+/// that all is said. Found with async-std, whose streams do not shut down when closed.
+#[test]
+fn two_goodbyes_that_cross_are_the_end_on_both_sides() {
+    let (mut ours, mut theirs) =
+        (StreamDriver::new(fast(), at(0)), StreamDriver::new(fast(), at(0)));
+    theirs.stage(b"the last words").unwrap();
+    let said = written(&mut theirs, 100, at(0));
+    ours.close(at(1));
+    theirs.close(at(1));
+    let (from_us, from_them) = (written(&mut ours, 100, at(1)), written(&mut theirs, 100, at(1)));
+    ours.received(&[said, from_them].concat(), at(2));
+    theirs.received(&from_us, at(2));
+    for end in [&ours, &theirs] {
+        assert!(end.driver().ended().unwrap().on_purpose());
+        assert!(end.end_of_input().unwrap().is_ok());
+    }
+    assert_eq!(ours.available(), 14);
+}
+
+/// The first bytes after a stall are the end of a frame's part; the pong behind them is unread.
+#[test]
+fn a_part_of_a_frame_brings_no_verdict_before_the_answer_behind_it() {
+    let config = Config::builder().interval(ms(100)).timeout(ms(400)).jitter_percent(0);
+    let config = config.first_ping(FirstPing::Immediate).late_policy(LatePolicy::Forgive(ms(1)));
+    let (mut ours, mut theirs) =
+        (StreamDriver::new(config.build().unwrap(), at(0)), StreamDriver::new(fast(), at(0)));
+    ours.driver_mut().tick(at(0));
+    theirs.received(&written(&mut ours, 100, at(0)), at(1));
+    let answer = written(&mut theirs, 100, at(1));
+    let (part, rest) = answer.split_at(5);
+    ours.received(part, at(5000));
+    assert_eq!(ours.driver().ended(), None, "nobody is judged by half a pong");
+    ours.received(rest, at(5000));
+    ours.driver_mut().tick(at(5000));
+    assert_eq!(ours.driver().liveness(), Liveness::Alive);
+}
+
+/// A transport that takes bytes and says so later: in between, a newer ping came.
+#[test]
+fn what_was_written_is_the_frame_that_was_given_out() {
+    let mut driver = Driver::new(fast(), at(0));
+    driver.received(&ping(1), at(1));
+    assert_eq!(answered(&driver.next_frame(at(1)).unwrap()), 1);
+    driver.received(&ping(2), at(2));
+    driver.begun();
+    driver.sent(at(3));
+    assert_eq!(answered(&driver.next_frame(at(3)).unwrap()), 2, "the newest is answered, too");
+    driver.begun();
+    driver.sent(at(3));
+    assert!(!driver.has_output());
 }

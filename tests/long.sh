@@ -28,7 +28,7 @@ fuzz() {
 mutants() { tests/mutants; }
 
 # Real failures, with minutes of lost datagrams.
-failures() { cargo test --locked --features tokio --test failures -- --include-ignored; }
+failures() { cargo test --locked --all-features --test failures -- --include-ignored; }
 
 for part in "${@:-random sim model faults fuzz mutants failures}"; do
     for name in $part; do

@@ -54,6 +54,8 @@ pub struct Silence {
     possible: Option<u64>,
     /// Something has put the verdict off.
     granted: bool,
+    /// How often that was a limit that the peer lowered (A6).
+    limits: u32,
     /// The peer has changed the numbers in force since.
     changed: bool,
     /// The lateness of the caller, summed.
@@ -68,6 +70,7 @@ impl Silence {
             certain: ev,
             possible: Some(ev),
             granted: false,
+            limits: 0,
             changed: false,
             lateness: 0,
             pinged: None,
@@ -114,8 +117,10 @@ impl Silence {
         }
     }
 
-    pub const fn reprobed(&mut self) {
+    /// A grant was given: by a limit that the peer lowered, or by a late call.
+    pub const fn reprobed(&mut self, by_limit: bool) {
         self.granted = true;
+        self.limits += by_limit as u32;
     }
 
     /// Judges a verdict by silence of this call. `self` is as it was before the call, but for
@@ -166,7 +171,9 @@ impl Silence {
         let window = if rules.own_schedule { 0 } else { nanos(config.response_window()) };
         let slowed = rules.gap(peer_gap) - rules.gap(0);
         // A nanosecond for each limit that must be passed: V, a window before it, one after it.
-        let extra = slowed.saturating_add(window) + 3;
+        let grant = nanos(config.response_window()) + rules.gap(peer_gap); // CF6
+        let limits = grant.saturating_mul(self.limits.into());
+        let extra = slowed.saturating_add(window).saturating_add(limits) + 3;
         let bound = nanos(config.worst_case_detection()).saturating_add(extra);
         let silence = now.saturating_sub(possible);
         let most = bound.saturating_add(self.lateness);

@@ -295,7 +295,7 @@ impl<L: Ledger> Watch<L> {
             self.silence.heard(evidence, self.now, self.last_ping);
         }
         if found.contains(Findings::REPROBE) {
-            self.silence.reprobed();
+            self.silence.reprobed(matches!(event, Event::LimitReceived { .. }));
         }
         self.draining |= event == Event::Drain && after.is_live();
         self.suspended = match event {

@@ -50,6 +50,8 @@ pub struct Driver<D: Detector = Deadline> {
     now: Timestamp,
     link: Link,
     outbox: Outbox,
+    /// The heartbeat that was given out to be written last.
+    given: Option<Beat>,
     /// The heartbeat of which some bytes are written.
     under_way: Option<Beat>,
     status: Option<Status>,
@@ -93,6 +95,7 @@ impl<D: Detector> Driver<D> {
             now: Timestamp::EPOCH,
             link,
             outbox,
+            given: None,
             under_way: None,
             status,
             observer,
@@ -148,14 +151,18 @@ impl<D: Detector> Driver<D> {
 
     /// The heartbeat to write next, made for being written at `now`. It stays here until
     /// [`begun`](Self::begun): a newer pong may still take the place of an older one.
-    pub fn next_frame(&self, now: Timestamp) -> Option<Frame> {
-        self.outbox.first(now.max(self.now)).map(|(frame, _)| frame)
+    pub fn next_frame(&mut self, now: Timestamp) -> Option<Frame> {
+        let (frame, beat) = self.outbox.first(now.max(self.now))?;
+        self.given = Some(beat);
+        Some(frame)
     }
 
-    /// The transport took the first byte of [`next_frame`](Self::next_frame).
+    /// The transport took the first byte of what [`next_frame`](Self::next_frame) gave last.
     pub fn begun(&mut self) {
-        self.under_way = self.outbox.first(Timestamp::EPOCH).map(|(_, beat)| beat);
-        self.outbox.take_first();
+        self.under_way = self.given.take();
+        if let Some(beat) = self.under_way {
+            self.outbox.take(beat);
+        }
     }
 
     /// The transport took the last byte of the frame that was [`begun`](Self::begun).
@@ -163,8 +170,8 @@ impl<D: Detector> Driver<D> {
         self.blocked = false;
         match self.under_way.take() {
             Some(Beat::Ping(id)) => self.handle(Event::PingSent { id }, now),
-            Some(Beat::Pong) => self.handle(Event::PongSent, now),
-            Some(Beat::Other) | None => self.handle(Event::TxProgress, now),
+            Some(Beat::Pong(_)) => self.handle(Event::PongSent, now),
+            Some(Beat::Beacon | Beat::Goodbye) | None => self.handle(Event::TxProgress, now),
         }
     }
 

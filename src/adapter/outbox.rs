@@ -10,12 +10,24 @@ use crate::time::Timestamp;
 /// How many pongs wait at most where each ping is answered. Beyond, the oldest is superseded.
 const MOST_PONGS: usize = 16;
 
-/// What a frame is to the machine, once it is written.
+/// Which frame it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beat {
-    Pong,
+    Pong(PingId),
     Ping(PingId),
-    Other,
+    Beacon,
+    Goodbye,
+}
+
+impl Beat {
+    const fn of(frame: &Frame) -> Self {
+        match *frame {
+            Frame::Pong { id, .. } => Self::Pong(id),
+            Frame::Ping { id, .. } => Self::Ping(id),
+            Frame::Goodbye { .. } => Self::Goodbye,
+            _ => Self::Beacon,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -23,7 +35,7 @@ pub(super) struct Outbox {
     /// With the time they were put here: they are held until they are written.
     pongs: VecDeque<(Frame, Timestamp)>,
     each: bool,
-    ping: Option<(Frame, PingId)>,
+    ping: Option<Frame>,
     beacon: Option<Frame>,
     goodbye: Option<Frame>,
 }
@@ -43,7 +55,7 @@ impl Outbox {
                 }
                 self.pongs.push_back((frame, now));
             }
-            Frame::Ping { id, .. } => self.ping = Some((frame, id)),
+            Frame::Ping { .. } => self.ping = Some(frame),
             Frame::Goodbye { .. } => self.goodbye = Some(frame),
             _ => self.beacon = Some(frame),
         }
@@ -51,23 +63,22 @@ impl Outbox {
 
     /// The frame to write next, as it is to be written at `now`.
     pub(super) fn first(&self, now: Timestamp) -> Option<(Frame, Beat)> {
-        if let Some(&(pong, since)) = self.pongs.front() {
+        let pong = self.pongs.front().map(|&(pong, since)| {
             let waited = now.saturating_duration_since(since);
-            return Some((held(pong, waited), Beat::Pong));
-        }
-        if let Some((ping, id)) = self.ping {
-            return Some((ping, Beat::Ping(id)));
-        }
-        self.beacon.or(self.goodbye).map(|frame| (frame, Beat::Other))
+            held(pong, waited)
+        });
+        let frame = pong.or(self.ping).or(self.beacon).or(self.goodbye)?;
+        Some((frame, Beat::of(&frame)))
     }
 
-    /// Takes out what [`first`](Self::first) shows.
-    pub(super) fn take_first(&mut self) {
-        if self.pongs.pop_front().is_none()
-            && self.ping.take().is_none()
-            && self.beacon.take().is_none()
-        {
-            self.goodbye = None;
+    /// Takes out what was written. What has taken its place since stays.
+    pub(super) fn take(&mut self, written: Beat) {
+        let is = |frame: &Frame| Beat::of(frame) == written;
+        if self.pongs.front().is_some_and(|(pong, _)| is(pong)) {
+            self.pongs.pop_front();
+        }
+        for slot in [&mut self.ping, &mut self.beacon, &mut self.goodbye] {
+            slot.take_if(|frame| is(frame));
         }
     }
 

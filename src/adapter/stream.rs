@@ -8,11 +8,11 @@ use bytes::{Buf, BytesMut};
 use super::driver::Driver;
 use super::notice::Ended;
 use super::setup::Setup;
-use crate::codec::{Decoder, Encoder, Item, MAX_DATA, MAX_FRAME};
-use crate::config::Config;
+use crate::codec::{Decoder, Encoder, Frame, Item, MAX_DATA, MAX_FRAME};
+use crate::config::{Config, LifeRule};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
-use crate::liveness::{Liveness, Reason};
+use crate::liveness::Liveness;
 use crate::time::Timestamp;
 
 /// Heartbeats and application bytes on one stream, without the stream.
@@ -32,6 +32,8 @@ pub struct StreamDriver<D: Detector = Deadline> {
     decoder: Decoder,
     inbox: BytesMut,
     input_over: bool,
+    /// The peer said goodbye: what it had to say is said.
+    goodbye: bool,
     /// This end has closed, or is about to.
     closing: bool,
     /// The heartbeat that is being written, and where its rest begins.
@@ -69,6 +71,7 @@ impl<D: Detector> StreamDriver<D> {
             decoder: Decoder::new(),
             inbox: BytesMut::new(),
             input_over: false,
+            goodbye: false,
             closing: false,
             beat: [0; MAX_FRAME],
             beat_len: 0,
@@ -101,26 +104,56 @@ impl<D: Detector> StreamDriver<D> {
     }
 
     /// These bytes came in. A bad frame ends the connection.
-    pub fn received(&mut self, mut input: &[u8], now: Timestamp) {
-        while !input.is_empty() && self.driver.ended().is_none() {
-            let (consumed, item) = match self.decoder.feed(input) {
+    pub fn received(&mut self, input: &[u8], now: Timestamp) {
+        let mut inbox = core::mem::take(&mut self.inbox);
+        let len = inbox.len();
+        inbox.extend_from_slice(input);
+        let added = self.received_in(inbox.get_mut(len..).unwrap_or_default(), now);
+        inbox.truncate(len + added);
+        self.inbox = inbox;
+    }
+
+    /// As [`received`](Self::received), but the application's bytes are moved to the front of `buf`
+    /// and not kept here; how many. Only while nothing is [available](Self::available), or the
+    /// application's bytes change their order.
+    pub fn received_in(&mut self, buf: &mut [u8], now: Timestamp) -> usize {
+        let (mut at, mut kept) = (0, 0);
+        while at < buf.len() && self.driver.ended().is_none() {
+            let (consumed, item) = match self.decoder.feed(buf.get(at..).unwrap_or_default()) {
                 Ok(found) => found,
                 Err(error) => {
                     let offset = self.decoder.offset();
-                    return self.driver.end(Ended::BadFrame { offset, error });
+                    self.driver.end(Ended::BadFrame { offset, error });
+                    break;
                 }
             };
             match item {
-                Some(Item::Frame(frame)) => self.driver.received(&frame, now),
-                Some(Item::Data { start, end }) => {
-                    self.inbox.extend_from_slice(input.get(start..end).unwrap_or_default());
-                    let whole = self.decoder.finish().is_ok();
-                    let event = if whole { Event::FrameReceived } else { Event::BytesReceived };
-                    self.driver.handle(event, now);
+                Some(Item::Frame(frame)) => {
+                    self.goodbye |= matches!(frame, Frame::Goodbye { .. });
+                    self.driver.received(&frame, now);
                 }
-                None => self.driver.handle(Event::BytesReceived, now),
+                Some(Item::Data { start, end }) => {
+                    buf.copy_within(at + start..at + end, kept);
+                    kept += end - start;
+                    if self.decoder.finish().is_ok() {
+                        self.driver.handle(Event::FrameReceived, now);
+                    } else {
+                        self.part_received(now);
+                    }
+                }
+                None => self.part_received(now),
             }
-            input = input.get(consumed..).unwrap_or_default();
+            at += consumed;
+        }
+        self.settle();
+        kept
+    }
+
+    /// Bytes, but no whole frame. Where they are no life they are no event either: it would bring
+    /// what is due to be judged before the answer behind them is read.
+    fn part_received(&mut self, now: Timestamp) {
+        if self.driver.machine().config().life_rule == LifeRule::AnyByte {
+            self.driver.handle(Event::BytesReceived, now);
         }
     }
 
@@ -160,14 +193,16 @@ impl<D: Detector> StreamDriver<D> {
     /// The connection ended in another way than by the peer's goodbye.
     pub fn end_of_input(&self) -> Option<io::Result<()>> {
         let closed = self.driver.liveness() == Liveness::Closed;
-        let by_peer = self.driver.report().is_some_and(|report| report.reason == Reason::Goodbye);
         match self.driver.ended() {
-            _ if closed && (by_peer || (self.input_over && self.decoder.finish().is_ok())) => {
-                Some(Ok(()))
-            }
+            _ if closed && self.is_input_over() => Some(Ok(())),
             Some(ended) => Some(Err(ended.into())),
             None => None,
         }
+    }
+
+    /// Whether the peer has said all: it said goodbye, or its stream ended where a frame did.
+    fn is_input_over(&self) -> bool {
+        self.goodbye || (self.input_over && self.decoder.finish().is_ok())
     }
 
     // ----- Output -----
@@ -264,7 +299,7 @@ impl<D: Detector> StreamDriver<D> {
     /// Closed by both ends, with nothing under way: that was it.
     fn settle(&mut self) {
         let closed = self.driver.liveness() == Liveness::Closed;
-        if closed && self.closing && self.input_over && !self.has_output() {
+        if closed && self.closing && self.is_input_over() && !self.has_output() {
             self.driver.end_closed();
         }
     }

@@ -244,7 +244,8 @@ fn write(shared: &Shared, way: &Way, take: &mpsc::Receiver<Piece>, to: &TcpStrea
         let Ok((since, bytes)) = take.recv_timeout(LOOK) else { continue };
         wait(since + way.state().delay);
         if bytes.is_empty() {
-            if way.state().fate != Fate::Swallow {
+            let resets = shared.over.load(Ordering::Relaxed);
+            if way.state().fate != Fate::Swallow && !resets {
                 let _ = to.shutdown(Shutdown::Write);
             }
             return;

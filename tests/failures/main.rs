@@ -1,7 +1,7 @@
 //! Real failures on real sockets, for each adapter: what must be found is found within the promised
 //! bound, and what lives is left alone.
 //!
-//! `cargo test --features tokio --test failures [NAME]`; `-- --include-ignored` adds the long
+//! `cargo test --all-features --test failures [NAME]`; `-- --include-ignored` adds the long
 //! one. Prints a table of the figures at the end, and with `UPDATE_DOCS=1` puts it into
 //! `docs/TESTING.md`. What needs root (hosts of their own, in network namespaces) says SKIP without.
 //!
@@ -26,7 +26,7 @@ mod table;
 use libtest_mimic::{Arguments, Conclusion, Trial};
 
 /// Trials mostly wait; more of them at once than processors do not disturb each other.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 12;
 
 fn main() {
     if child::is_one() {

@@ -3,6 +3,8 @@
 //! A new adapter is a file beside these with an [`End`] and one line in [`ALL`].
 
 mod blocking;
+mod futures_io;
+mod message;
 mod tls;
 mod tokio;
 
@@ -16,8 +18,15 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use heartbeat_proto::adapter::{Driver, Setup};
 
 /// Every adapter.
-pub(crate) const ALL: &[Subject] =
-    &[blocking::TCP, tokio::TCP, tls::TCP, blocking::UDP, tokio::UDP];
+pub(crate) const ALL: &[Subject] = &[
+    blocking::TCP,
+    tokio::TCP,
+    futures_io::TCP,
+    message::WEBSOCKET,
+    tls::TCP,
+    blocking::UDP,
+    tokio::UDP,
+];
 
 /// An adapter.
 #[derive(Clone, Copy)]

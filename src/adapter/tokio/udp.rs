@@ -7,12 +7,11 @@ use std::io;
 use ::tokio::io::ReadBuf;
 use ::tokio::net::UdpSocket;
 
-use super::MOST_READS;
-use super::pulse::{Input, Io, Pulse};
+use super::TokioTimer;
 use crate::adapter::blocking::{MOST_OVERDUE, concerns_one_datagram};
-use crate::adapter::clock::TokioClock;
 use crate::adapter::driver::Driver;
 use crate::adapter::notice::Ended;
+use crate::adapter::poll::{Input, Io, MOST_READS, Pulse, Timer};
 use crate::adapter::setup::Setup;
 use crate::codec::{MAX_FRAME, datagram};
 use crate::detector::{Deadline, Detector};
@@ -48,7 +47,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct UdpHeartbeat<D: Detector = Deadline> {
     wire: Wire<D>,
-    pulse: Pulse,
+    pulse: Pulse<TokioTimer>,
 }
 
 #[derive(Debug)]
@@ -68,8 +67,8 @@ impl<D: Detector> UdpHeartbeat<D> {
     ///
     /// Outside of a tokio runtime with time enabled, as all of tokio's timers.
     pub fn new(socket: UdpSocket, setup: impl Into<Setup<D>>) -> Self {
-        let pulse = Pulse::new();
-        let driver = Driver::new(setup, pulse.clock.now());
+        let pulse = Pulse::new(TokioTimer::new());
+        let driver = Driver::new(setup, pulse.now());
         Self { wire: Wire { socket, driver, dropped: 0, refused: 0, overdue: 0 }, pulse }
     }
 
@@ -115,7 +114,7 @@ impl<D: Detector> UdpHeartbeat<D> {
 
     /// The present moment on the clock of this connection.
     pub fn now(&self) -> Timestamp {
-        self.pulse.clock.now()
+        self.pulse.now()
     }
 
     /// The wrapped socket. Do not receive from it.
@@ -141,7 +140,7 @@ impl<D: Detector> Io for Wire<D> {
         &mut self.driver
     }
 
-    fn poll_input(&mut self, clock: &TokioClock, cx: &mut Context<'_>) -> Input {
+    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> Input {
         // One byte more than a frame may have, so that longer ones are seen to be.
         let mut space = [0; MAX_FRAME + 1];
         for _ in 0..MOST_READS {
@@ -176,7 +175,7 @@ impl<D: Detector> Io for Wire<D> {
         Input::Enough
     }
 
-    fn poll_output(&mut self, clock: &TokioClock, cx: &mut Context<'_>) {
+    fn poll_output(&mut self, clock: &impl Timer, cx: &mut Context<'_>) {
         let mut space = [0; MAX_FRAME];
         while let Some(frame) = self.driver.next_frame(clock.now()) {
             let Ok(len) = frame.encode_into(&mut space) else { return };

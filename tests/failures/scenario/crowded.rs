@@ -94,10 +94,11 @@ fn read_all(end: &mut dyn End, go_on: GoOn<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A reader that takes its time, and a writer that waits for it: both judge each other in 0.8 s.
+/// A reader that takes its time, and a writer that waits for it: both judge each other in 0.8 s. The
+/// writer's limit is longer: even a tuned system lets it go on by 128 KiB at a time.
 pub(super) fn slow_reader(subject: &'static Subject) -> Row {
     let (listener, address) = listen(subject);
-    let peer = Peer::spawn(subject, listener, quick(), |end, go_on| {
+    let peer = Peer::spawn(subject, listener, quick().write_stall(ms(3000)), |end, go_on| {
         while go_on() {
             write_all(end, 16 * 1024, 16 * 1024)?;
         }

@@ -78,11 +78,11 @@ pub(super) fn reset(subject: &'static Subject) -> Row {
     relay.reset();
     let error = end.run_for(ms(700)).expect_err("a reset");
     let took = clock() - watch.begun();
-    assert!(matches!(Ended::of(&error), Some(Ended::Transport(_))), "{error}");
+    assert!(!matches!(Ended::of(&error), Some(Ended::Lost(_))), "{error}");
     let late = watch.disturbance();
     assert!(took <= promised + late + GRAIN, "took {took:?}, {late:?} late: {error}");
-    let (took, promised) = (Some(took), Some(promised));
-    Row { took, promised, late, verdict: error.to_string(), ..Row::default() }
+    let (took, promised, verdict) = (Some(took), Some(promised), error.kind().to_string());
+    Row { took, promised, late, verdict, ..Row::default() }
 }
 
 /// A close on purpose is bounded, though nobody answers any more.

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, Server
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::tokio::{tcp, wrap};
+use super::tokio::{tuned, wrap};
 use super::{Kind, Side, Socket, Subject};
 
 pub(super) const TCP: Subject = Subject {
@@ -50,16 +50,6 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn parts() -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'static>) {
     let (certificate, key) = identity().split_once(' ').unwrap();
     (bytes(certificate).into(), bytes(key).into())
-}
-
-/// As the adapter would, did it know the socket: without a small unsent backlog a system with
-/// megabytes of buffers lets a writer wait until a third of them is free, which looks like a stall.
-fn tuned(socket: Socket) -> io::Result<TcpStream> {
-    let socket = tcp(socket)?;
-    socket.set_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(128 * 1024)?;
-    Ok(socket)
 }
 
 /// No handshake takes longer, however busy the machine.

@@ -36,7 +36,7 @@ pub(super) const UDP: Subject = Subject {
     },
 };
 
-fn runtime() -> io::Result<Runtime> {
+pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
@@ -46,8 +46,19 @@ pub(super) fn tcp(socket: Socket) -> io::Result<TcpStream> {
     TcpStream::from_std(socket)
 }
 
+/// For what is wrapped once more before the adapter sees it, and so tuned by its owner: without a
+/// small unsent backlog a system with megabytes of buffers lets a writer wait until a third of them
+/// is free, which looks like a stall.
+pub(super) fn tuned(socket: Socket) -> io::Result<TcpStream> {
+    let socket = tcp(socket)?;
+    socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(128 * 1024)?;
+    Ok(socket)
+}
+
 /// A heartbeat on any stream, with the runtime that it lives in.
-struct Stream<S> {
+struct Stream<S: AsyncRead + AsyncWrite + Unpin> {
     beat: Heartbeat<S>,
     /// Makes the transport of the next connection.
     connect: fn(&Runtime, Socket) -> io::Result<S>,
@@ -69,7 +80,7 @@ pub(super) fn wrap<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 }
 
 /// What a future under a timeout gave; `Ok` if it goes on.
-fn so_far<T>(ended: Result<io::Result<T>, impl Sized>) -> io::Result<Option<T>> {
+pub(super) fn so_far<T>(ended: Result<io::Result<T>, impl Sized>) -> io::Result<Option<T>> {
     ended.map_or(Ok(None), |ended| ended.map(Some))
 }
 

@@ -1,21 +1,18 @@
-//! The driver loop of the tokio adapters, for whatever transport.
+//! [`Pulse`]: the driver loop of the asynchronous adapters, for whatever transport.
 
-use alloc::boxed::Box;
-use core::pin::Pin;
 use core::task::{Context, Poll};
-use core::time::Duration;
 
-use ::tokio::task::coop;
-use ::tokio::time::{Sleep, sleep};
-
-use crate::adapter::clock::TokioClock;
+use super::runtime::Timer;
 use crate::adapter::driver::Driver;
 use crate::detector::Detector;
 use crate::time::Timestamp;
 
+/// How often one round reads before others get their turn.
+pub(in crate::adapter) const MOST_READS: u32 = 16;
+
 /// How far the input was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
+pub(in crate::adapter) enum Input {
     /// The transport has nothing more, now or for ever.
     Drained,
     /// There may be more; others get their turn first.
@@ -27,46 +24,50 @@ pub(super) enum Input {
 }
 
 /// A transport together with its driver.
-pub(super) trait Io {
+pub(in crate::adapter) trait Io {
     type Detector: Detector;
 
     fn driver(&mut self) -> &mut Driver<Self::Detector>;
     /// Reads what there is.
-    fn poll_input(&mut self, clock: &TokioClock, cx: &mut Context<'_>) -> Input;
+    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> Input;
     /// Writes what waits, as far as it goes, and reports it.
-    fn poll_output(&mut self, clock: &TokioClock, cx: &mut Context<'_>);
+    fn poll_output(&mut self, clock: &impl Timer, cx: &mut Context<'_>);
 }
 
-/// A clock and a timer.
+/// A timer, and what it is set to.
 #[derive(Debug)]
-pub(super) struct Pulse {
-    pub(super) clock: TokioClock,
-    timer: Pin<Box<Sleep>>,
+pub(in crate::adapter) struct Pulse<T> {
+    timer: T,
     /// What the timer is set to: never later than the deadline.
     armed: Timestamp,
+    /// It rang.
+    rang: bool,
 }
 
-impl Pulse {
-    pub(super) fn new() -> Self {
-        let clock = TokioClock::new();
-        Self { clock, timer: Box::pin(sleep(Duration::ZERO)), armed: clock.now() }
+impl<T: Timer> Pulse<T> {
+    pub(in crate::adapter) fn new(timer: T) -> Self {
+        let armed = timer.now();
+        Self { timer, armed, rang: true }
+    }
+
+    pub(in crate::adapter) fn now(&self) -> Timestamp {
+        self.timer.now()
     }
 
     /// One round of the driver loop, after which `cx` is woken for whatever comes next.
-    pub(super) fn beat(&mut self, io: &mut impl Io, cx: &mut Context<'_>) {
-        if !coop::has_budget_remaining() {
-            // Every read would say "nothing there".
-            return cx.waker().wake_by_ref();
-        }
+    pub(in crate::adapter) fn beat(&mut self, io: &mut impl Io, cx: &mut Context<'_>) {
         loop {
-            let input = io.poll_input(&self.clock, cx);
-            let now = self.clock.now();
+            let input = io.poll_input(&self.timer, cx);
+            if !self.timer.may_poll() {
+                return cx.waker().wake_by_ref();
+            }
+            let now = self.now();
             io.driver().expire(now);
             let due = io.driver().next_deadline().filter(|&due| now >= due);
             if let (Some(due), Input::Drained) = (due, input) {
-                // The runtime knows what the kernel has only from its last look, which may be
-                // older than the deadline. The timer has fired only if it looked since.
-                if !self.timer.is_elapsed() && self.arm(due, cx).is_pending() {
+                // The runtime knows what the system has only from its last look, which may be
+                // older than the deadline. The timer has rung only if it looked since.
+                if !self.rang && self.arm(due, cx).is_pending() {
                     return;
                 }
                 io.driver().tick(now);
@@ -74,27 +75,26 @@ impl Pulse {
             if input == Input::Enough {
                 io.driver().tick(now);
             }
-            io.poll_output(&self.clock, cx);
+            io.poll_output(&self.timer, cx);
             if matches!(input, Input::More | Input::Enough) {
                 return cx.waker().wake_by_ref();
             }
             let Some(deadline) = io.driver().next_deadline() else { return };
-            let overdue = self.clock.now() >= deadline;
+            let overdue = self.now() >= deadline;
             if (overdue && input == Input::Held) || self.arm(deadline, cx).is_pending() {
                 return;
             }
         }
     }
 
-    /// Sets the timer, unless it fires early enough as it is: then it is set again when it fires.
+    /// Sets the timer, unless it rings early enough as it is: then it is set again when it rings.
     /// So a deadline that every received byte moves costs no timer operation for each.
     fn arm(&mut self, deadline: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
-        if deadline < self.armed || self.timer.is_elapsed() {
-            if let Some(at) = self.clock.instant(deadline) {
-                self.timer.as_mut().reset(at);
-                self.armed = deadline;
-            }
+        if deadline < self.armed || self.rang {
+            self.timer.set(deadline);
+            self.armed = deadline;
         }
-        self.timer.as_mut().poll(cx)
+        self.rang = self.timer.poll(cx).is_ready();
+        if self.rang { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Which of the calls waits. After `tokio::io::split`, reading and writing wait in different tasks.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Slot {
+pub(in crate::adapter) enum Slot {
     Read,
     Write,
     Drive,
@@ -17,12 +17,12 @@ pub(super) enum Slot {
 /// both directions, so a read would take the place of a waiting write. Hence the transport gets
 /// this one, which wakes them all.
 #[derive(Debug, Default)]
-pub(super) struct Wakers {
+pub(in crate::adapter) struct Wakers {
     slots: Mutex<[Option<Waker>; 3]>,
 }
 
 impl Wakers {
-    pub(super) fn register(&self, slot: Slot, waker: &Waker) {
+    pub(in crate::adapter) fn register(&self, slot: Slot, waker: &Waker) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = slots.get_mut(slot as usize) {
             if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
@@ -31,8 +31,16 @@ impl Wakers {
         }
     }
 
+    /// This call does not wait any more.
+    pub(in crate::adapter) fn forget(&self, slot: Slot) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = slots.get_mut(slot as usize) {
+            *kept = None;
+        }
+    }
+
     /// Wakes all tasks but the one that is running.
-    pub(super) fn wake_others(&self, running: &Waker) {
+    pub(in crate::adapter) fn wake_others(&self, running: &Waker) {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone();
         slots.into_iter().flatten().filter(|waker| !waker.will_wake(running)).for_each(Waker::wake);
     }

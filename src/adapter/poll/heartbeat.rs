@@ -1,0 +1,398 @@
+//! [`Heartbeat`]: a polled stream with heartbeats in between.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker, ready};
+use std::io::{self, ErrorKind};
+
+use super::pulse::{Input, Io, MOST_READS, Pulse};
+use super::runtime::{Timer, Transport};
+use super::scratch;
+use super::wakers::{Slot, Wakers};
+use crate::adapter::driver::Driver;
+use crate::adapter::notice::Ended;
+use crate::adapter::setup::Setup;
+use crate::adapter::stream::StreamDriver;
+use crate::detector::{Deadline, Detector};
+use crate::event::Event;
+use crate::liveness::Liveness;
+use crate::time::Timestamp;
+
+/// Received bytes go to the application's space at once if it has so much; into less of it would
+/// fit parts of frames.
+const DIRECT: usize = 1024;
+
+/// A stream that cannot hang: bytes as before, with heartbeats in between.
+///
+/// Known as [`tokio::Heartbeat`](crate::adapter::tokio::Heartbeat) and
+/// [`futures_io::Heartbeat`](crate::adapter::futures_io::Heartbeat), which read and write by the
+/// traits of their runtimes. Reads and writes fail at the latest
+/// [`worst_case_detection`](crate::Config::worst_case_detection) after the peer's last sign of
+/// life; see [the module above](crate::adapter#ends) for how. A program that does neither awaits
+/// [`drive`](Self::drive). Dropping it says no goodbye, and the peer will take it for a crash:
+/// [`close`](Self::close) it, or shut it down and read the peer's last bytes, which can come for
+/// [`drain_limit`](crate::ConfigBuilder::drain_limit).
+///
+/// It may be split into two halves that are used from two tasks.
+pub struct Heartbeat<S: Transport, T, D: Detector = Deadline> {
+    wire: Wire<S, D>,
+    pulse: Pulse<T>,
+    wakers: Arc<Wakers>,
+    /// What the transport wakes: `wakers`.
+    waker: Waker,
+}
+
+/// The transport with its driver.
+struct Wire<S: Transport, D: Detector> {
+    /// `None` once it was aborted.
+    transport: Option<S>,
+    abort: fn(&S::Socket),
+    stream: StreamDriver<D>,
+    /// Something was written since the last flush.
+    unflushed: bool,
+}
+
+/// A wire in a round, and where the application's bytes go if somebody waits for them.
+struct Round<'r, S: Transport, D: Detector> {
+    wire: &'r mut Wire<S, D>,
+    into: &'r mut [u8],
+    filled: usize,
+    /// The transport was left unread for the application's sake.
+    unread: bool,
+}
+
+impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
+    /// Wraps a stream; the heart beats from now on. The peer must do the same. When it is aborted
+    /// it is dropped.
+    pub fn over(transport: S, timer: T, setup: impl Into<Setup<D>>) -> Self {
+        let stream = StreamDriver::new(setup, timer.now());
+        Self::with(transport, stream, |_| (), Pulse::new(timer))
+    }
+
+    /// The next connection to the same peer. It keeps what was learnt of the path, the observer
+    /// and the epoch's count, and begins [`Recovering`](Liveness::Recovering): see
+    /// [`HeartbeatMachine::reconnected`](crate::HeartbeatMachine::reconnected).
+    #[must_use]
+    pub fn reconnected_over(self, transport: S) -> Self {
+        let stream = self.wire.stream.reconnected(self.pulse.now());
+        Self::with(transport, stream, self.wire.abort, self.pulse)
+    }
+
+    /// What to do with the stream before it is dropped without a goodbye. Default: nothing; for TCP
+    /// make the close a reset.
+    #[must_use]
+    pub fn on_abort(mut self, abort: fn(&S::Socket)) -> Self {
+        self.wire.abort = abort;
+        self
+    }
+
+    fn with(transport: S, stream: StreamDriver<D>, abort: fn(&S::Socket), pulse: Pulse<T>) -> Self {
+        let wakers = Arc::new(Wakers::default());
+        let waker = Waker::from(Arc::clone(&wakers));
+        let wire = Wire { transport: Some(transport), abort, stream, unflushed: false };
+        Self { wire, pulse, wakers, waker }
+    }
+
+    /// Keeps the connection alive until it ends, for programs that neither read nor write just now.
+    /// Received bytes are kept for a later read. Cancel-safe: use it in a `select!` or under a
+    /// timeout. `Ok(())`: it was closed on purpose, by either side.
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended).
+    pub async fn drive(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            self.service(Slot::Drive, cx);
+            match self.driver().ended() {
+                Some(ended) if !ended.on_purpose() => Poll::Ready(Err(ended.into())),
+                None if self.driver().liveness() != Liveness::Closed => Poll::Pending,
+                _ => Poll::Ready(Ok(())),
+            }
+        })
+        .await
+    }
+
+    /// Asks the peer for a sign of life, and waits for it: before a pooled connection is used
+    /// again, say. A write that succeeds proves nothing; this does. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended), at the latest by the verdict that this silence leads to;
+    /// or so many received bytes wait to be read that the answer behind them cannot be
+    /// ([`ErrorKind::WouldBlock`]).
+    pub async fn verify(&mut self) -> io::Result<()> {
+        let since = self.now();
+        let mut asked = false;
+        poll_fn(|cx| {
+            // Not before what was received is read: to ask is also to judge.
+            self.service(Slot::Drive, cx);
+            if !asked {
+                asked = true;
+                self.driver_mut().handle(Event::PingDue, since);
+                self.service(Slot::Drive, cx);
+            }
+            match self.driver().ended() {
+                Some(ended) => Poll::Ready(Err(ended.into())),
+                None if self.driver().machine().is_verified_since(since) => Poll::Ready(Ok(())),
+                None if self.wire.stream.is_full() => {
+                    Poll::Ready(Err(ErrorKind::WouldBlock.into()))
+                }
+                None => match self.driver().report() {
+                    Some(report) if report.liveness == Liveness::Closed => {
+                        Poll::Ready(Err(Ended::Closed(report).into()))
+                    }
+                    _ => Poll::Pending,
+                },
+            }
+        })
+        .await
+    }
+
+    /// Closes on purpose: shuts down, and waits for the peer to close as well, dropping what it
+    /// still sends. (A socket that is dropped while the peer's last ping is on its way would be
+    /// reset, and what was written before be lost.) Each of the two takes at most
+    /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended) otherwise.
+    pub async fn close(mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_shutdown(cx)).await?;
+        poll_fn(|cx| {
+            self.service(Slot::Drive, cx);
+            if self.wire.stream.is_full() {
+                cx.waker().wake_by_ref();
+            }
+            self.wire.stream.discard();
+            match self.driver().ended() {
+                Some(ended) if !ended.on_purpose() => Poll::Ready(Err(ended.into())),
+                Some(_) => Poll::Ready(Ok(())),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// The machine's driver: liveness, report, round trips, counters.
+    pub const fn driver(&self) -> &Driver<D> {
+        self.wire.stream.driver()
+    }
+
+    /// For events of your own (a probe now, a drain, a resume) and for the status to tell.
+    /// Stamp events with [`now`](Self::now).
+    pub const fn driver_mut(&mut self) -> &mut Driver<D> {
+        self.wire.stream.driver_mut()
+    }
+
+    /// The present moment on the clock of this connection.
+    pub fn now(&self) -> Timestamp {
+        self.pulse.now()
+    }
+
+    /// The wrapped stream, unless it was aborted. Do not read or write it.
+    pub fn get_ref(&self) -> Option<&S::Socket> {
+        self.wire.transport.as_ref().map(S::socket)
+    }
+
+    /// Reads application bytes, as `AsyncRead` does; `Ok(0)` is the peer's goodbye.
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended).
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let full = self.wire.stream.is_full();
+        let mut taken = self.wire.stream.take(buf);
+        taken += self.round(Slot::Read, cx, buf.get_mut(taken..).unwrap_or_default());
+        // What came after the application's space was full is in the inbox.
+        taken += self.wire.stream.take(buf.get_mut(taken..).unwrap_or_default());
+        if full && !self.wire.stream.is_full() {
+            // The transport was left unread, so nobody would be woken by it.
+            self.waker.wake_by_ref();
+        }
+        let end = if taken > 0 || buf.is_empty() {
+            Some(Ok(taken))
+        } else {
+            self.wire.stream.end_of_input().map(|end| end.map(|()| 0))
+        };
+        self.answer(Slot::Read, end)
+    }
+
+    /// Takes some bytes once the ones before are written, as `AsyncWrite` does. What of them does
+    /// not leave at once leaves with whatever call comes next; a flush waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended), or was shut down.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.service(Slot::Write, cx);
+        let staged = self.wire.stream.stage(buf)?;
+        if staged > 0 {
+            self.service(Slot::Write, cx);
+        }
+        self.answer(Slot::Write, (staged > 0 || buf.is_empty()).then_some(Ok(staged)))
+    }
+
+    /// Ready when everything is written and flushed.
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended) otherwise than on purpose.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.service(Slot::Write, cx);
+        match self.driver().ended() {
+            Some(ended) if !ended.on_purpose() => Poll::Ready(Err(ended.into())),
+            None if self.wire.stream.has_output() || self.wire.unflushed => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Says goodbye and ends the own direction, within
+    /// [`drain_limit`](crate::ConfigBuilder::drain_limit).
+    ///
+    /// # Errors
+    ///
+    /// The connection has [ended](Ended) otherwise than on purpose.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let now = self.now();
+        self.wire.stream.close(now);
+        ready!(self.poll_flush(cx))?;
+        if self.driver().liveness() != Liveness::Closed {
+            // Everything the application wrote has left; now the goodbye.
+            self.wire.stream.close(now);
+            ready!(self.poll_flush(cx))?;
+        }
+        let Some(transport) = &mut self.wire.transport else { return Poll::Ready(Ok(())) };
+        let closed = transport.poll_close(&mut Context::from_waker(&self.waker));
+        if closed.is_pending() && self.driver().ended().is_some() {
+            // A transport with a buffer of its own waits for a peer that has had its time.
+            self.abort(cx);
+            return Poll::Ready(Ok(()));
+        }
+        closed
+    }
+
+    /// One round of the driver loop.
+    fn service(&mut self, slot: Slot, cx: &Context<'_>) {
+        self.round(slot, cx, &mut []);
+    }
+
+    /// One round, which may leave application bytes `into` this; how many.
+    fn round(&mut self, slot: Slot, cx: &Context<'_>, into: &mut [u8]) -> usize {
+        self.wakers.register(slot, cx.waker());
+        let mut round = Round { wire: &mut self.wire, into, filled: 0, unread: false };
+        self.pulse.beat(&mut round, &mut Context::from_waker(&self.waker));
+        let Round { filled, unread, .. } = round;
+        if unread {
+            // The transport wakes nobody for what is left; whoever waits for more must look himself.
+            self.wakers.wake_others(cx.waker());
+        }
+        if self.driver().ended().is_some_and(|ended| !ended.on_purpose()) {
+            self.abort(cx);
+        }
+        filled
+    }
+
+    /// A call that does not wait is not to be woken.
+    fn answer<R>(&self, slot: Slot, ready: Option<R>) -> Poll<R> {
+        let Some(ready) = ready else { return Poll::Pending };
+        self.wakers.forget(slot);
+        Poll::Ready(ready)
+    }
+
+    fn abort(&mut self, cx: &Context<'_>) {
+        if let Some(transport) = self.wire.transport.take() {
+            (self.wire.abort)(transport.socket());
+            self.wakers.wake_others(cx.waker()); // The transport will not.
+        }
+    }
+}
+
+impl<S: Transport, D: Detector> Io for Round<'_, S, D> {
+    type Detector = D;
+
+    fn driver(&mut self) -> &mut Driver<D> {
+        self.wire.stream.driver_mut()
+    }
+
+    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> Input {
+        let Wire { transport, stream, .. } = &mut *self.wire;
+        for _ in 0..MOST_READS {
+            let (true, Some(transport)) = (stream.wants_input(), transport.as_mut()) else {
+                return if stream.is_full() { Input::Held } else { Input::Drained };
+            };
+            let due = || stream.driver().next_deadline().is_some_and(|due| clock.now() >= due);
+            if self.filled > 0 && !due() {
+                self.unread = true;
+                return Input::Held; // The application has something to do, and will come again.
+            }
+            let space = self.into.get_mut(self.filled..).unwrap_or_default();
+            let direct = space.len() >= DIRECT && stream.available() == 0;
+            let read = if direct {
+                transport.poll_read(cx, space).map_ok(|len| {
+                    let now = clock.now();
+                    self.filled +=
+                        stream.received_in(space.get_mut(..len).unwrap_or_default(), now);
+                    len
+                })
+            } else {
+                scratch::with(|space| {
+                    transport.poll_read(cx, space).map_ok(|len| {
+                        stream.received(space.get(..len).unwrap_or_default(), clock.now());
+                        len
+                    })
+                })
+            };
+            match read {
+                Poll::Pending => return Input::Drained,
+                Poll::Ready(Ok(0)) => stream.received_end(),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    stream.driver_mut().end(Ended::Transport(error.kind()));
+                }
+            }
+        }
+        Input::More
+    }
+
+    fn poll_output(&mut self, clock: &impl Timer, cx: &mut Context<'_>) {
+        let Wire { transport: Some(transport), stream, unflushed, .. } = &mut *self.wire else {
+            return;
+        };
+        loop {
+            let bytes = stream.to_write(clock.now());
+            if bytes.is_empty() {
+                break;
+            }
+            let end = match transport.poll_write(cx, bytes) {
+                Poll::Pending => return stream.driver_mut().blocked(clock.now()),
+                Poll::Ready(Ok(0)) => Ended::Transport(ErrorKind::WriteZero),
+                Poll::Ready(Ok(len)) => {
+                    *unflushed = true;
+                    stream.wrote(len, clock.now());
+                    continue;
+                }
+                Poll::Ready(Err(error)) => Ended::Transport(error.kind()),
+            };
+            return stream.driver_mut().end(end);
+        }
+        if *unflushed {
+            match transport.poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => *unflushed = false,
+                Poll::Ready(Err(error)) => {
+                    stream.driver_mut().end(Ended::Transport(error.kind()));
+                }
+            }
+        }
+    }
+}
+
+/// Nothing in it is ever pinned.
+impl<S: Transport, T, D: Detector> Unpin for Heartbeat<S, T, D> {}
+
+impl<S: Transport, T: fmt::Debug, D: Detector> fmt::Debug for Heartbeat<S, T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heartbeat").field("stream", &self.wire.stream).finish_non_exhaustive()
+    }
+}
