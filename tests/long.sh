@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The checks that take too long for .ci/run; docs/TESTING.md says what each is and what it last gave.
-#   tests/long.sh [PART ...]     parts: random sim model faults fuzz mutants; all of them take most of a day
+#   tests/long.sh [PART ...]     parts: random sim model faults fuzz mutants failures; all of them take most of a day
 # PROPTEST_CASES and FUZZ_SECONDS (for each target) override the defaults. What cannot be had says SKIP.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,7 +27,10 @@ fuzz() {
 
 mutants() { tests/mutants; }
 
-for part in "${@:-random sim model faults fuzz mutants}"; do
+# Real failures, with minutes of lost datagrams.
+failures() { cargo test --locked --all-features --test failures -- --include-ignored; }
+
+for part in "${@:-random sim model faults fuzz mutants failures}"; do
     for name in $part; do
         printf '\n=== %s\n' "$name"
         "$name"

@@ -13,6 +13,7 @@ impl From<Ended> for Cause {
             Ended::Abrupt => Self::Abrupt,
             Ended::BadFrame { .. } => Self::BadFrame,
             Ended::Transport(_) => Self::Transport,
+            Ended::Abandoned => Self::OwnFault,
         }
     }
 }
