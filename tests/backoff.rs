@@ -317,6 +317,15 @@ fn a_budget_refills_to_the_nanosecond() {
     assert_eq!(budget.ready_at(at(3)), at(9_010));
 }
 
+/// BO6: the end of time refills nothing.
+#[test]
+fn a_budget_holds_at_the_end_of_time() {
+    let mut budget = Budget::new(2, MAX_SPAN).unwrap();
+    assert!(budget.take(at(u64::MAX - 1)) && budget.take(at(u64::MAX)));
+    assert!(!budget.take(Timestamp::MAX));
+    assert_eq!(budget.ready_at(at(5)), Timestamp::MAX);
+}
+
 // ----- BO7: breaker -----
 
 /// BO7: a whole life, boundaries to the nanosecond.

@@ -33,6 +33,7 @@ mod rules;
 mod script;
 mod silence;
 pub mod stream;
+pub mod supervisor;
 mod watch;
 
 /// Whether every call is printed: the script of a finding.
@@ -47,7 +48,7 @@ pub fn trace_if_asked() {
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus as well.
-pub const TARGETS: [(&str, Body); 7] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("machine", machine::run),
     ("pair", pair::run),
     ("differential", differential::run),
@@ -55,4 +56,5 @@ pub const TARGETS: [(&str, Body); 7] = [
     ("datagram", datagram::run),
     ("auth", auth::run),
     ("config", config::run),
+    ("supervisor", supervisor::run),
 ];

@@ -24,11 +24,12 @@ use crate::time::{Timestamp, nanos};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    refill: u64,
+    /// Nanoseconds, wide enough for sums beyond the last moment: the end of time refills nothing.
+    refill: u128,
     /// What `burst - 1` tries are worth.
-    ahead: u64,
+    ahead: u128,
     /// When the bucket would be full again (GCRA's theoretical arrival time).
-    full_at: u64,
+    full_at: u128,
 }
 
 impl Budget {
@@ -46,23 +47,26 @@ impl Budget {
         if let Err(error) = check_span("refill", refill, SHORTEST) {
             return Err(error);
         }
-        let refill = nanos(refill);
-        let ahead = refill.saturating_mul(burst as u64 - 1);
+        let refill = nanos(refill) as u128;
+        let ahead = refill * (burst as u128 - 1);
         Ok(Self { refill, ahead, full_at: 0 })
     }
 
     /// The earliest moment from `now` on at which there is a try.
     #[must_use]
     pub fn ready_at(&self, now: Timestamp) -> Timestamp {
-        now.max(Timestamp::from_nanos(self.full_at.saturating_sub(self.ahead)))
+        let ready = u64::try_from(self.full_at.saturating_sub(self.ahead)).unwrap_or(u64::MAX);
+        now.max(Timestamp::from_nanos(ready))
     }
 
     /// Takes a try, if there is one at `now`.
     #[must_use = "without a token there is no try"]
-    pub fn take(&mut self, now: Timestamp) -> bool {
-        let ready = self.ready_at(now) == now;
+    pub const fn take(&mut self, now: Timestamp) -> bool {
+        let now = now.as_nanos() as u128;
+        let ready = self.full_at.saturating_sub(self.ahead) <= now;
         if ready {
-            self.full_at = self.full_at.max(now.as_nanos()).saturating_add(self.refill);
+            let from = if self.full_at > now { self.full_at } else { now };
+            self.full_at = from.saturating_add(self.refill);
         }
         ready
     }
