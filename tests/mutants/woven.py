@@ -8,6 +8,7 @@ of functions (constants) or returns `impl Trait` cannot be chosen so: it needs a
 
 import bisect
 import dataclasses
+import hashlib
 import json
 import pathlib
 import re
@@ -41,7 +42,10 @@ pub(crate) mod mutant {
     #[inline]
     fn at_run_time(function: usize) -> u32 {
         let chosen = CHOSEN.load(Relaxed);
-        if chosen < TRACE { chosen } else { first(function) }
+        if chosen >= TRACE && !REACHED[function].load(Relaxed) {
+            return first(function);
+        }
+        chosen
     }
 
     #[cold]
@@ -120,6 +124,12 @@ def listed():
         around = function and "impl " not in function["return_type"]
         yield Mutant(mutant["name"], path, *source.span(mutant["span"]), mutant["replacement"],
                      source.span(function["span"]) if around else None)
+
+
+def digest(mutants):
+    """Of the sources and of what is made of them."""
+    texts = [file.read_text() for file in sorted(ROOT.glob("src/**/*.rs"))]
+    return hashlib.sha256("".join(texts + list(map(repr, mutants))).encode()).hexdigest()
 
 
 def functions(path, mutants):
