@@ -6,9 +6,9 @@ mod common;
 
 use core::time::Duration;
 
-use common::{MS, Rng, SEC, Solo, at, ms, secs};
+use common::{MS, Rng, SEC, Solo, at, ms, nanos, secs};
 use heartbeat_proto::{
-    Action, Config, Event, Findings, Histogram, Liveness, Mode, PingId, Stats, Timestamp,
+    Action, Config, Event, Fault, Findings, Histogram, Liveness, Mode, PingId, Stats, Timestamp,
 };
 
 /// RP2: each counter is the number of events told to the machine, or of what it told, of its kind.
@@ -166,7 +166,7 @@ fn buckets_are_halved_powers_of_two_up_to_38_hours() {
         let low = 1_u64 << power;
         [low, low + low / 2 - u64::from(power > 0), low + low / 2, 2 * low - 1]
     });
-    for micros in powers.chain([0, 3, 1_000, 123_456_789]) {
+    for micros in powers.chain([0, 3, 1_000, 123_456_789, most, 2 * most]) {
         for span in [Duration::from_micros(micros), bucket_end(micros)] {
             let mut spans = Histogram::default();
             spans.record(span);
@@ -251,4 +251,41 @@ fn a_verdict_comes_with_its_evidence() {
         assert_eq!((report.due_at, report.observed_at), (at(due), at(due + lateness)));
     }
     assert_eq!(solo.machine.liveness(), Liveness::Lost);
+}
+
+/// A late observer is at fault if its lateness is more than a quarter of the silence.
+#[test]
+fn the_observer_is_at_fault_above_a_quarter() {
+    let mut solo = Solo::alive(Config::lan());
+    solo.run_out();
+    let mut report = solo.machine.report().expect("a verdict");
+    report.own_lateness = report.silence / 4;
+    assert_eq!(report.fault(), Fault::PeerOrPath);
+    report.own_lateness += Duration::from_nanos(1);
+    assert_eq!(report.fault(), Fault::Observer);
+}
+
+/// E7, RFC 6298: the timeout is the mean and four times the variation, at least a millisecond; all
+/// are unknown before the first sample.
+#[test]
+fn the_timeout_follows_mean_and_variation() {
+    for trips in [&[][..], &[40][..], &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2], &[300, 5, 7, 900]] {
+        let mut solo = Solo::new(Config::builder().build().expect("valid"));
+        for &millis in trips {
+            let id = solo.next_ping();
+            let _ = solo.tell_at(solo.now + millis * MS, Event::pong(id));
+        }
+        let rtt = solo.machine.rtt();
+        let expected = rtt.smoothed().map(|mean| {
+            let variation = rtt.variation().expect("known with the mean");
+            nanos(mean + (4 * variation).max(ms(1)))
+        });
+        assert_eq!(rtt.timeout_nanos(), expected);
+        assert_eq!(expected.is_some(), !trips.is_empty());
+        assert_eq!(
+            (rtt.variation().is_some(), format!("{rtt:?}")),
+            (expected.is_some(), rtt.to_string())
+        );
+        assert!(!rtt.to_string().is_empty());
+    }
 }
