@@ -7,9 +7,9 @@ mod common;
 use core::time::Duration;
 
 use common::{MS, RESUME, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
-use heartbeat_proto::detector::{Detector, Evidence, Trust};
+use heartbeat_proto::detector::{Deadline, Detector, Evidence, Trust};
 use heartbeat_proto::{
-    Action, Config, ConfigBuilder, DeadlineReason, Echo, Event, Findings, FirstPing,
+    Action, Config, ConfigBuilder, ConfigError, DeadlineReason, Echo, Event, Findings, FirstPing,
     HeartbeatMachine, LatePolicy, LifeRule, Liveness, MAX_SPAN, Mode, PeerState, PingId,
     PingSchedule, Reason, Timestamp, Verdict,
 };
@@ -160,6 +160,21 @@ fn a_detector_is_told_the_numbers_in_force() {
     assert!((slowed.suspicion(at(0).saturating_add(limit)) - 1.0).abs() < f64::EPSILON);
 }
 
+/// J2: the adaptive detector trusts for an interval and so many round-trip timeouts as `factor`
+/// times `attempts`.
+#[test]
+fn the_adaptive_detector_counts_windows() {
+    let builder = plain().ceiling(secs(1_000)).detector(Deadline::rtt_adaptive(4));
+    let config = builder.build().expect("valid");
+    let mut machine = HeartbeatMachine::new(config, 7, at(0));
+    let _ = machine.handle(Event::Start, at(0));
+    let _ = machine.handle(Event::Tick, at(10 * SEC));
+    let _ = machine.handle(Event::pong(PingId::new(machine.state().epoch(), 1)), at(10 * SEC + MS));
+    let timeout = machine.rtt().timeout_nanos().expect("a sample");
+    let trusted = at(20 * SEC + MS + 4 * 3 * timeout);
+    assert!((machine.suspicion(trusted) - 1.0).abs() < f64::EPSILON);
+}
+
 /// Trusts for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Trusting;
@@ -186,6 +201,7 @@ fn trust_for_ever_ends_at_the_ceiling() {
         let config = builder.build().expect("valid");
         let mut machine = HeartbeatMachine::new(config, 7, at(0));
         let _ = machine.handle(Event::Start, at(0));
+        let _ = machine.handle(Event::FrameReceived, at(0));
         let mut end = at(0);
         while let Some(due) = machine.next_deadline() {
             end = due;
@@ -283,7 +299,7 @@ fn nobody_is_probed_before_the_start() {
     let _ = solo.tell(Event::PingDue);
     let _ = solo.tell_at(SEC, Event::Start);
     let _ = solo.next_ping();
-    assert_eq!(solo.now, 11 * SEC);
+    assert_eq!(solo.pings(), [11 * SEC]);
 }
 
 /// E4: the echo ledger believes a stamp later than the judged ping's sending less the gap.
@@ -447,6 +463,28 @@ fn the_lost_are_not_suspended() {
 }
 
 // ----- Text -----
+
+/// CF1, CF2: a window of less than a nanosecond is refused with the smallest timeout that has one.
+#[test]
+fn the_smallest_timeout_is_told() {
+    let ns = Duration::from_nanos;
+    let builder = Config::builder().interval(ns(4)).timeout(ns(6)).attempts(3);
+    let error = builder.build().expect_err("no window");
+    assert!(matches!(error, ConfigError::Below { limit, .. } if limit == ns(7)), "{error}");
+    assert!(builder.timeout(ns(7)).jitter_percent(0).build().is_ok());
+}
+
+#[test]
+fn a_moment_is_seconds_and_nanoseconds() {
+    let moment = Timestamp::from_nanos(12_000_000_345);
+    assert_eq!(
+        (moment.to_string(), format!("{moment:?}")),
+        ("12.000000345s".into(), "12.000000345s".into())
+    );
+    let longest = Duration::from_nanos(u64::MAX);
+    assert_eq!(Timestamp::EPOCH.checked_add(longest), Some(Timestamp::MAX));
+    assert_eq!(Timestamp::EPOCH.checked_add(longest + Duration::from_nanos(1)), None);
+}
 
 #[test]
 fn a_finding_twice_is_a_finding() {
