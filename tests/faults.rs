@@ -1,5 +1,5 @@
-//! `tests/faults/faults.txt` is in step with the code: every fault names a rule that exists, and
-//! the line it changes is there exactly once. (`tests/faults/run` makes the faults.)
+//! `tests/mutants/faults.txt` is in step with the code: every fault names a rule that exists, and
+//! the line it changes is there exactly once. (`tests/mutants/run faults` makes the faults.)
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,7 +11,7 @@ fn read(path: &str) -> String {
 
 #[test]
 fn every_fault_can_be_made() {
-    let (list, spec) = (read("tests/faults/faults.txt"), read("docs/SPEC.md"));
+    let (list, spec) = (read("tests/mutants/faults.txt"), read("docs/SPEC.md"));
     let mut names = HashSet::new();
     for fault in list.split("\n# ").skip(1) {
         let lines: Vec<&str> = fault.trim().lines().collect();

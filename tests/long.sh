@@ -16,8 +16,8 @@ sim() { cargo test --locked --release --features sim --test sim -- --include-ign
 # The closed model with larger constants: about eleven million states, under 2 GB.
 model() { cargo test --locked --release --all-features --test model large_worlds -- --ignored --nocapture; }
 
-# Each fault made by hand against every layer; about two minutes a fault.
-faults() { tests/faults/run; }
+# Each fault made by hand against every layer of tests, as a table.
+faults() { mutants faults; }
 
 fuzz() {
     for body in fuzz/fuzz_targets/*.rs; do
@@ -25,7 +25,12 @@ fuzz() {
     done
 }
 
-mutants() { tests/mutants; }
+# Every mutant of the code against the tests until one fails.
+mutants() {
+    command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants ||
+        { echo "SKIP: cargo-mutants cannot be installed" && return; }
+    tests/mutants/run "$@"
+}
 
 # Real failures, with minutes of lost datagrams.
 failures() { cargo test --locked --all-features --test failures -- --include-ignored; }

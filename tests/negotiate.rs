@@ -197,6 +197,47 @@ fn harmless_changes_apply_at_once_and_the_others_after_the_acknowledgement() {
     assert_eq!(narrow.toward(wide).now().receive_gap(), secs(2));
 }
 
+/// Of two collisions both ends tell the one of the shorter timeout; of equal ones that of the
+/// shorter interval, and then of the smaller gap. Ends of any version must choose alike.
+#[test]
+fn of_two_collisions_both_ends_tell_the_same() {
+    let own = |every, timeout, gap| limits(Wish::Every(secs(every)), Some(timeout), gap);
+    for (first, second) in [
+        (own(10, 20, 100), own(10, 30, 100)),
+        (own(10, 20, 100), own(11, 20, 100)),
+        (own(10, 20, 100), own(10, 20, 101)),
+    ] {
+        let judge = |found| match found {
+            Err(NegotiateError::TooSlow { judge, .. }) => judge,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(judge(negotiate(&first, &second)), Side::Local);
+        assert_eq!(judge(negotiate(&second, &first)), Side::Peer);
+        assert_eq!(judge(negotiate(&first, &first)), Side::Local);
+    }
+}
+
+/// The gap and a quarter of the timeout must be less than the timeout.
+#[test]
+fn a_gap_of_three_quarters_is_too_slow() {
+    let judge = limits(Wish::Every(secs(1)), Some(40), 30);
+    let sender = limits(Wish::Every(secs(1)), None, 0);
+    assert!(matches!(negotiate(&judge, &sender), Err(NegotiateError::TooSlow { .. })));
+    let gap = secs(30) - Duration::from_micros(1);
+    let judge = Limits::new(Wish::Every(secs(1)), Some(secs(40)), gap).unwrap();
+    assert!(negotiate(&judge, &sender).is_ok());
+}
+
+#[test]
+fn a_change_waits_if_it_changes_anything_harmful() {
+    let agree = |every| {
+        let end = limits(Wish::Every(secs(every)), Some(100), 1);
+        negotiate(&end, &end).unwrap()
+    };
+    assert!(agree(10).toward(agree(20)).waits(), "slower only when the peer knows");
+    assert!(!agree(20).toward(agree(10)).waits(), "faster at once");
+}
+
 fn any_limits() -> impl Strategy<Value = Limits> {
     // Magnitudes first, so that spans of all sizes meet.
     let span = || {
