@@ -216,6 +216,12 @@ impl Supervisor {
         self.backoff.retries()
     }
 
+    /// The attempt whose connection there is, as far as told. Unlike [`next`](Self::next) it begins
+    /// nothing.
+    pub const fn running(&self) -> Option<u64> {
+        if let Stage::Up { .. } = self.stage { Some(self.attempt) } else { None }
+    }
+
     /// Whether there is a connection, and it has proved stable.
     pub const fn is_stable(&self) -> bool {
         matches!(self.stage, Stage::Up { stable: true, .. })

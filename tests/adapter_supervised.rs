@@ -289,6 +289,20 @@ async fn an_application_that_fails_takes_its_connection_along() {
     assert_eq!(waits, ["0.5 wait bad_frame", "61.0 wait transport", "62.5 wait goodbye"]);
 }
 
+/// Between two calls nothing begins: an attempt's limit would run with nobody connecting.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_begins_with_a_call() {
+    let (server, _accept) = server();
+    let at_once = Policies::all(Policy::immediate().tries(9).build().unwrap());
+    let mut it = Supervised::new(Config::lan(), plan_with(&at_once));
+    it.connected(|| async { dial(&server) }).await.unwrap();
+    it.failed(ErrorKind::Other.into());
+    it.failed(ErrorKind::Other.into()); // Told twice.
+    sleep(secs(60)).await;
+    it.connected(|| async { dial(&server) }).await.unwrap();
+    assert_eq!((it.supervisor().running(), it.supervisor().retries()), (Some(2), 1));
+}
+
 /// Dropped at any moment, and called again, it goes on where it was.
 #[tokio::test(start_paused = true)]
 async fn it_may_be_cancelled_at_any_moment() {

@@ -46,7 +46,8 @@ fn sources(path: PathBuf, text: &mut String) {
 
 /// The invariants of section 10: id and name.
 fn invariants(spec: &str) -> Vec<(String, String)> {
-    let (_, section) = spec.split_once("## 10.").expect("section 10");
+    let (_, rest) = spec.split_once("## 10.").expect("section 10");
+    let section = rest.split("\n## ").next().unwrap_or(rest);
     let titles = section.lines().filter_map(|line| line.strip_prefix("- **")?.split_once("**"));
     let split = |(title, _): (&str, &str)| {
         let (id, name) = title.split_once(' ').expect("an id and a name");

@@ -214,9 +214,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Supervised<S, D> {
     /// It is closed, and the next one follows as the connection's own end demands, or, if it lives,
     /// the error's kind ([`Cause::from`]). Without a connection it changes nothing.
     pub fn failed(&mut self, error: io::Error) {
-        if let Step::Run { attempt } = self.step() {
+        // No step: it might begin an attempt that nobody makes.
+        if let Some(attempt) = self.supervisor.running() {
             self.fell(attempt, Some(error));
-            self.step();
         }
     }
 
