@@ -77,12 +77,17 @@ async fn keep(address: SocketAddr, endpoint: EndpointId, facts: UnboundedSender<
             };
         }
     };
-    let live = async {
+    let live = async || {
         let socket = TcpStream::connect(address).await?;
-        Heartbeat::tcp(socket, Setup::new(Config::lan()).observer(observe))?.drive().await
+        let setup = Setup::new(Config::lan()).observer(observe.clone());
+        Heartbeat::tcp(socket, setup)?.drive().await
     };
-    let _ = live.await;
-    let _ = facts.send(Event::Lost { endpoint });
+    // Until it is aborted, because a better server is used.
+    loop {
+        let _: io::Result<()> = live().await;
+        let _ = facts.send(Event::Lost { endpoint });
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -42,6 +42,9 @@
 //! [`next_deadline`](Failover::next_deadline) is reached. Read before you tick: an answer that
 //! lies unread is no time-out (after a late call, that is waited for once).
 //!
+//! After [`Order::Switch`] connect to the new endpoint. If a connection is lost and no switch
+//! follows, nobody is better: connect to the same one again, with a back-off.
+//!
 //! # Orders
 //!
 //! Room for everything that one call can say is in its shape, without an allocator: for each

@@ -33,7 +33,7 @@ impl<const N: usize> Failover<N> {
             if target.is_some() {
                 return self.switch(target, Cause::Failed, now, out);
             }
-            if wait || held || !panic {
+            if wait || !panic {
                 return;
             }
         }

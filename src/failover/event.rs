@@ -93,7 +93,8 @@ pub enum Event {
         /// Whose connection.
         endpoint: EndpointId,
     },
-    /// The connection to the endpoint was lost, or could not be made.
+    /// The connection to the endpoint was lost, or could not be made: the endpoint has failed. If
+    /// you would rather connect to it again at once, do that and do not tell.
     Lost {
         /// Whose connection.
         endpoint: EndpointId,

@@ -210,3 +210,33 @@ fn a_report_of_life_ends_the_run() {
     let _ = world.tell(errored);
     assert!(world.is_quarantined(active));
 }
+
+/// FO16: in any span an endpoint is quarantined at most `L + 2 + H / quarantine_most` times,
+/// whatever the rhythm of its failures.
+#[test]
+fn quarantines_are_bounded_in_any_span() {
+    let mut tightest = u64::MAX;
+    for pauses in [&[0][..], &[100], &[299], &[301], &[601], &[0, 0, 0, 1300], &[0, 301, 0, 605]] {
+        let mut world: World<1> = World::new(exact(), 1, vec![good(MS)]);
+        let mut losses: Vec<u64> = Vec::new();
+        while world.now < 6 * 3600 * SEC {
+            let pause = pauses[losses.len() % pauses.len()] * SEC;
+            world.run_to(world.now + 3 * SEC + pause);
+            let _ = world.tell(Event::Lost { endpoint: world.ids[0] });
+            let Standing::Quarantined { until } = world.standing(0) else { panic!("quarantined") };
+            losses.push(world.now);
+            world.run_to(since(until) + 1);
+        }
+        for span in [30 * SEC, 300 * SEC, 900 * SEC, 3600 * SEC, 4 * 3600 * SEC] {
+            let most = 4 + 2 + span / (300 * SEC);
+            for (index, start) in losses.iter().enumerate() {
+                let within = losses[index..].iter().take_while(|loss| **loss <= start + span);
+                let count = within.count() as u64;
+                assert!(count <= most, "{count} in {span} with pauses of {pauses:?}");
+                tightest = tightest.min(most - count);
+            }
+        }
+    }
+    println!("at the tightest {tightest} below the bound");
+    assert!(tightest <= 3, "the bound says something: {tightest}");
+}

@@ -57,6 +57,17 @@ fn suspicion_probes_in_parallel() {
     assert_eq!(world.tell(Event::Suspected { endpoint }).len(), 3);
 }
 
+/// FO8: the quarantined are asked at their own pace, doubt or not.
+#[test]
+fn suspicion_does_not_hurry_the_quarantined() {
+    let mut world: World<3> = with_active(exact(), || good(20 * MS));
+    world.run_to(600 * MS);
+    let _ = world.tell(Event::Lost { endpoint: world.ids[1] });
+    let _ = world.tell(Event::Suspected { endpoint: world.ids[0] });
+    let asked = |index: usize| world.probes(index).contains(&(600 * MS));
+    assert_eq!([asked(0), asked(1), asked(2)], [true, false, true]);
+}
+
 /// FO10: a loss out of the blue: those that answer the parallel probes first are taken.
 #[test]
 fn a_loss_waits_for_one_fresh_answer() {

@@ -19,3 +19,15 @@ fn at(now: u64) -> Timestamp {
 fn since(moment: Timestamp) -> u64 {
     moment.as_nanos() - 77 * SEC
 }
+
+/// They may go where their connections may; a server keeps one watch for each client.
+#[test]
+fn a_pool_is_a_plain_value() {
+    use heartbeat_proto::pool::{IdleWatch, Lease, Pool, Quota};
+
+    fn plain<T: Send + Sync + Unpin + core::panic::UnwindSafe>() -> usize {
+        size_of::<T>()
+    }
+    let _ = (plain::<Pool<u32, u32>>(), plain::<Quota<u32>>(), plain::<Lease<u32>>());
+    assert_eq!(plain::<IdleWatch>(), 56);
+}
