@@ -66,7 +66,7 @@ use self::wakers::{Slot, Wakers};
 use super::clock::TokioClock;
 use super::driver::Driver;
 use super::notice::Ended;
-use super::setup::Setup;
+use super::setup::{Setup, longest_wait};
 use super::stream::StreamDriver;
 use super::tcp;
 use crate::detector::{Deadline, Detector};
@@ -120,7 +120,7 @@ impl<D: Detector> Heartbeat<TcpStream, D> {
     /// Outside of a tokio runtime with time enabled, as all of tokio's timers.
     pub fn tcp(socket: TcpStream, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         let setup = setup.into();
-        tcp::tune(&socket, setup.config().worst_case_detection())?;
+        tcp::tune(&socket, longest_wait(setup.config()))?;
         Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(socket)))
     }
 }
