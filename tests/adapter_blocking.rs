@@ -172,6 +172,12 @@ fn the_lost_connection_is_torn_down_at_once_not_closed_gracefully() {
 
 #[test]
 fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
+    stalled_by_a_talker(ms(4000), ms(400));
+    // Longer than any silence may last: the kernel must wait for so long, too.
+    stalled_by_a_talker(ms(400), ms(2500));
+}
+
+fn stalled_by_a_talker(timeout: Duration, stall: Duration) {
     let (here, mut there) = pair();
     let (stop, stopped) = mpsc::channel::<()>();
     let talker = thread::spawn(move || {
@@ -191,7 +197,7 @@ fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
             }
         }
     });
-    let config = Config::builder().interval(ms(1000)).timeout(ms(4000)).write_stall(ms(400));
+    let config = Config::builder().interval(timeout / 4).timeout(timeout).write_stall(stall);
     let config = config.build().unwrap();
     let mut stream = started(here, config);
     let error = loop {
@@ -202,7 +208,7 @@ fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
     // Silence is not the reason: the peer was heard all the time.
     let report = lost(&error);
     assert_eq!(report.reason, Reason::WriteStalled, "{report}");
-    assert!(report.silence < ms(4000), "{report}");
+    assert!(report.silence < timeout, "{report}");
     drop(stop);
     talker.join().unwrap();
 }
@@ -212,8 +218,17 @@ fn a_peer_that_talks_but_does_not_read_is_a_stalled_writer() {
 fn the_kernel_gives_up_when_the_machine_has_and_not_sooner() {
     // 400 ms and a re-probe of 100 ms and its gap, which is no whole number of milliseconds.
     let config = Config::builder().interval(ms(100)).timeout(ms(400)).min_gap(ms(25) + ns(1));
+    let config = config.drain_limit(ms(100));
+    let of_stall = config.write_stall(ms(700)).build().unwrap();
+    let of_drain = config.drain_limit(ms(800)).build().unwrap();
+    let graced = config.startup_grace(ms(900)).build().unwrap();
     let config = config.build().unwrap();
     assert_eq!(config.worst_case_detection(), ms(525) + ns(1));
+    for (config, limit) in [(of_stall, 700), (of_drain, 800), (graced, 1426)] {
+        let stream = started(pair().0, config);
+        let socket = socket2::SockRef::from(stream.get_ref().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(ms(limit)));
+    }
     let (here, there) = pair();
     let stream = started(here, config);
     let socket = socket2::SockRef::from(stream.get_ref().unwrap());

@@ -261,7 +261,9 @@ fn when_the_programs_thread_panics_the_peer_sees_the_end_at_once() {
     assert!(program.join().is_err());
     let since = clock();
     let (error, at) = peer.join().unwrap();
-    assert_eq!(Ended::of(&error), Some(&Ended::Abrupt), "{error}");
+    // A ping that nobody read makes the end a reset.
+    let end = Ended::of(&error);
+    assert!(matches!(end, Some(Ended::Abrupt | Ended::Transport(_))), "{error}");
     assert!(at < since + ms(500), "by no timeout: {:?}", at - since);
     beat.join().unwrap();
 }
@@ -487,7 +489,7 @@ fn a_pulse_with_nothing_to_do_sleeps_and_none_is_left() {
         let before = cost(name).expect(why);
         thread::sleep(ms(500));
         let after = cost(name).expect(why);
-        let (sleeps, ran) = (after.0 - before.0, after.1 - before.1);
+        let (sleeps, ran) = (after.0 - before.0, after.1.saturating_sub(before.1));
         assert!(sleeps < 25 && ran < ms(10), "{why}: {sleeps} wake-ups, {ran:?}");
     };
     let (here, mut there) = pair();

@@ -116,7 +116,12 @@ fn round_up(wait: Duration) -> Duration {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+    match error.kind() {
+        ErrorKind::WouldBlock => true,
+        // Where timeouts say `WouldBlock`, this is the kernel that has given the connection up.
+        ErrorKind::TimedOut => !(cfg!(unix) && error.raw_os_error().is_some()),
+        _ => false,
+    }
 }
 
 fn is_passing(error: &io::Error) -> bool {

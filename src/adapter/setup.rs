@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{BuildHasher, Hasher};
+use core::time::Duration;
 use std::hash::RandomState;
 
 use super::notice::Notice;
@@ -79,6 +80,18 @@ impl<D: Detector + fmt::Debug> fmt::Debug for Setup<D> {
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
+}
+
+/// When whatever is under way is given up at the latest, by one verdict or another: of silence, of a
+/// stalled writer, of a drain. A peer that was never heard has its grace besides. No kernel should
+/// give up a connection before.
+pub(super) const fn longest_wait<D: Detector>(config: &Config<D>) -> Duration {
+    let silence = config.worst_case_detection().as_nanos() as u64 + config.startup_grace;
+    let stall = match config.write_stall {
+        Some(stall) if stall > config.drain_limit => stall,
+        _ => config.drain_limit,
+    };
+    Duration::from_nanos(if silence > stall { silence } else { stall })
 }
 
 /// A random number, from the operating system's randomness by way of the keys of the standard

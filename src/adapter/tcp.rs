@@ -12,7 +12,7 @@ const UNSENT: u32 = 128 * 1024;
 /// bound on what is sent and never acknowledged.
 ///
 /// That bound (the user timeout of RFC 793 and RFC 5482, where the kernel would otherwise send again
-/// for a quarter of an hour) is `limit`, the longest silence before the machine's own verdict. No
+/// for a quarter of an hour) is `limit`, the longest time to any verdict of the machine's own. No
 /// shorter, for the machine must be the first to convict: it has the evidence. And no longer, for
 /// whatever the machine has given up, or a program dropped without a verdict, holds memory of the
 /// kernel until then. It is in whole milliseconds, rounded up; zero would mean the system's default.

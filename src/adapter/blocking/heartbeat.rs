@@ -8,7 +8,7 @@ use super::wire::Wire;
 use super::{GLANCE, SHORTEST, Transport, is_due, round_up};
 use crate::adapter::clock::StdClock;
 use crate::adapter::driver::Driver;
-use crate::adapter::setup::Setup;
+use crate::adapter::setup::{Setup, longest_wait};
 use crate::adapter::stream::StreamDriver;
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
@@ -30,15 +30,15 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
     /// Wraps a connected transport; the heart beats from now on. The peer must do the same.
     ///
     /// TCP sockets are told to send without delay and, with the feature `tcp`, to keep their
-    /// unsent backlog small, to give up what is never acknowledged no sooner and not much later than
-    /// the verdict falls (on Linux), and to reset when aborted.
+    /// unsent backlog small, to give up what is never acknowledged no sooner than
+    /// any verdict could fall (on Linux), and to reset when aborted.
     ///
     /// # Errors
     ///
     /// The transport refuses these settings.
     pub fn new(transport: T, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         let setup = setup.into();
-        transport.prepare(setup.config().worst_case_detection())?;
+        transport.prepare(longest_wait(setup.config()))?;
         let clock = StdClock::new();
         let stream = StreamDriver::new(setup, clock.now());
         Ok(Self { wire: Wire::new(transport, stream, clock) })
@@ -52,7 +52,7 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
     ///
     /// As [`new`](Self::new).
     pub fn reconnected(self, transport: T) -> io::Result<Self> {
-        transport.prepare(self.driver().machine().config().worst_case_detection())?;
+        transport.prepare(longest_wait(self.driver().machine().config()))?;
         let Wire { stream, clock, .. } = self.wire;
         let stream = stream.reconnected(clock.now());
         Ok(Self { wire: Wire::new(transport, stream, clock) })

@@ -49,6 +49,9 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// This is what a service manager's watchdog does for a whole process, with the peers of one
 /// connection in its place.
 ///
+/// The observer is called by either half's thread, under their lock: it must not wait, and must not
+/// call the [`Watch`].
+///
 /// # Ends
 ///
 /// * The [`Watch`] is dropped (by a panic of the application's thread, too): the transport is

@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::wire::Wire;
 use super::{GLANCE, Transport};
 use crate::adapter::notice::{Ended, Notice};
+use crate::adapter::setup::longest_wait;
 use crate::adapter::stream::StreamDriver;
 use crate::detector::Detector;
 use crate::liveness::Liveness;
@@ -161,7 +162,7 @@ impl<T: Transport, D: Detector> Core<T, D> {
     /// The next connection. Of this one nothing is left but its end.
     pub(super) fn next(&mut self, transport: T) -> io::Result<Self> {
         let config = *self.wire.stream.driver().machine().config();
-        transport.prepare(config.worst_case_detection())?;
+        transport.prepare(longest_wait(&config))?;
         self.desert();
         let clock = self.wire.clock;
         let rest = StreamDriver::new(config, clock.now());

@@ -34,8 +34,8 @@ pub trait Transport: Read + Write {
     }
 
     /// Gets ready for small, urgent frames, and to give up by itself what is not acknowledged for
-    /// `limit`: the connection's [`worst_case_detection`](crate::Config::worst_case_detection).
-    /// Default: nothing.
+    /// `limit`: the longest that the connection's own verdicts can take, of silence, of a stalled
+    /// writer or of a drain. Default: nothing.
     ///
     /// # Errors
     ///

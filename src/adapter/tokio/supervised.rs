@@ -17,7 +17,7 @@ use ::tokio::time::{sleep, timeout};
 use self::handle::Wishes;
 use super::{Heartbeat, TokioIo};
 use crate::adapter::clock::TokioClock;
-use crate::adapter::setup::{Setup, random};
+use crate::adapter::setup::{Setup, longest_wait, random};
 use crate::adapter::tcp;
 use crate::backoff::Cause;
 use crate::detector::{Deadline, Detector};
@@ -85,7 +85,7 @@ pub struct Supervised<S, D: Detector = Deadline> {
     /// The connection, or the last one.
     heart: Option<Heartbeat<S, D>>,
     tune: fn(&S, Duration) -> io::Result<()>,
-    /// What is promised of a silence.
+    /// How long the kernel may try at most.
     limit: Duration,
     abort: fn(&TokioIo<S>),
     wishes: Arc<Wishes>,
@@ -112,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Supervised<S, D> {
         Self {
             supervisor: Supervisor::new(plan, seed, clock.now()),
             clock,
-            limit: setup.config().worst_case_detection(),
+            limit: longest_wait(setup.config()),
             setup: Some(setup),
             heart: None,
             tune: |_, _| Ok(()),
