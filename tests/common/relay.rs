@@ -1,5 +1,5 @@
 //! A relay between two ends on loopback that does to their bytes what networks do: delay, a rate,
-//! a queue, swallowing, standing still, a cut, a reset ([`TcpRelay`]); loss ([`UdpRelay`]).
+//! a queue, swallowing, standing still, a reset ([`TcpRelay`]); loss ([`UdpRelay`]).
 //!
 //! User-space, threads of the standard library. It knows when it last let something through, so
 //! that a test can say when life ended without asking the one who judges it.
@@ -118,7 +118,8 @@ impl TcpRelay {
     pub(crate) fn with_buffer(server: SocketAddr, bytes: Option<usize>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         if let Some(bytes) = bytes {
-            socket2::SockRef::from(&listener).set_recv_buffer_size(bytes)?; // The sockets inherit it.
+            // The sockets inherit it.
+            socket2::SockRef::from(&listener).set_recv_buffer_size(bytes)?;
         }
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
@@ -157,13 +158,6 @@ impl TcpRelay {
     pub(crate) fn set(&self, fate: Fate) {
         self.to_server().set(fate);
         self.to_client().set(fate);
-    }
-
-    /// Ends all connections, in both directions, with a FIN.
-    pub(crate) fn cut(&self) {
-        for stream in self.shared.streams.lock().expect("no panic").drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
     }
 
     /// Ends all connections with a reset, and accepts no others.

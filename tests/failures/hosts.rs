@@ -64,9 +64,10 @@ impl Hosts {
 
     /// The peer's host drops packets in both directions, by this rule of nftables.
     pub(crate) fn drop_by(&self, rule: &str) {
-        for chain in ["input", "output"] {
-            must(&format!("ip netns exec {} nft add rule inet loss {chain} {rule}", self.peer));
-        }
+        // Both at once: nobody is between.
+        let add = |chain| format!("add rule inet loss {chain} {rule}");
+        let both = format!("{}; {}", add("input"), add("output"));
+        must(&format!("ip netns exec {} nft {both}", self.peer));
     }
 
     /// TCP's retransmissions of both hosts begin after 10 ms and acknowledgements come at once, as

@@ -3,7 +3,7 @@
 //!
 //! `cargo test --all-features --test failures [NAME]`; `-- --include-ignored` adds the long
 //! one. Prints a table of the figures at the end, and with `UPDATE_DOCS=1` puts it into
-//! `docs/TESTING.md`. What needs root (hosts of their own, in network namespaces) says SKIP without.
+//! `docs/TESTING.md`. What needs root (hosts of their own, in namespaces) says SKIP without.
 //!
 //! Bounds are the promise ([`worst_case_detection`](heartbeat_proto::Config)) and what was measured
 //! of this machine's own lateness: see `measure.rs`.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::held;
 
 /// Descriptors for whatever else.
-const SPARE: u64 = 200;
+const SPARE: u64 = 50;
 
 /// As many connections as the system allows.
 fn allowed(connections: u64) -> u64 {
@@ -86,8 +86,8 @@ pub(super) fn run(connections: u64, seconds: u64) {
     let (after, (crowd, late, pings)) = (held(), during.expect("it was played"));
     println!(
         "crowd: {connections} connections for {seconds} s, {pings} pings, nobody died, a timer was \
-         at most {late:?} late; allocations left {}, bytes left {}, at most {} bytes at once; tasks \
-         left {}; {before:?} -> {crowd:?} -> {after:?}",
+         at most {late:?} late; allocations left {}, bytes left {}, at most {} bytes at once; \
+         tasks left {}; {before:?} -> {crowd:?} -> {after:?}",
         counted.count_current,
         counted.bytes_current,
         counted.bytes_max,
@@ -95,5 +95,7 @@ pub(super) fn run(connections: u64, seconds: u64) {
     );
     assert_eq!(before.descriptors, after.descriptors);
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
-    assert!(counted.bytes_current < 100_000, "{counted:?}"); // The runtime's own tables have grown.
+    assert_eq!(counted.count_current, 0, "{counted:?}");
+    // The runtime's queue has grown to hold all who were ready at once: some words for each end.
+    assert!(counted.bytes_current <= i64::try_from(64 * connections).expect("few"), "{counted:?}");
 }

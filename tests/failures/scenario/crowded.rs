@@ -66,7 +66,7 @@ pub(super) fn upload_at_10_kb(subject: &'static Subject) -> Row {
     relay.to_server().queue(1024);
     let socket = Socket::connect(subject.kind, relay.address).expect("a connection");
     socket.send_buffer(BUFFER).expect("a small buffer");
-    // The system takes more only when a good part of its buffer is free, and says nothing till then.
+    // The system takes more only when a good part of its buffer is free; till then it is a stall.
     let mut end = observe_on(subject, socket, rules.write_stall(ms(5000)));
     warm_up(&mut *end, ms(300));
     relay.to_server().rate(10_000);
@@ -94,8 +94,8 @@ fn read_all(end: &mut dyn End, go_on: GoOn<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A reader that takes its time, and a writer that waits for it: both judge each other in 0.8 s. The
-/// writer's limit is longer: even a tuned system lets it go on by 128 KiB at a time.
+/// A reader that takes its time, and a writer that waits for it: both judge each other in 0.8 s.
+/// The writer's limit is longer: even a tuned system lets it go on by 128 KiB at a time.
 pub(super) fn slow_reader(subject: &'static Subject) -> Row {
     let (listener, address) = listen(subject);
     let peer = Peer::spawn(subject, listener, quick().write_stall(ms(3000)), |end, go_on| {
@@ -111,6 +111,8 @@ pub(super) fn slow_reader(subject: &'static Subject) -> Row {
             panic!("{error}: {:?}", peer.stop());
         }
         thread::sleep(ms(40));
+        // Bytes may be at hand, and then reading them is no turn of the runtime.
+        end.run_for(ms(1)).expect("a living peer");
     }
     Fared::of(&*end).assert_alive("the reader's peer");
     peer.ask_to_stop();

@@ -38,9 +38,9 @@ struct Tally {
     lost: u32,
 }
 
-/// Six connections for five seconds, for each N.
+/// Eight connections for six seconds, for each N.
 pub(super) fn loss_on_datagrams(subject: &'static Subject) -> Row {
-    datagrams(subject, 6, ms(5000))
+    datagrams(subject, 8, ms(6000))
 }
 
 /// Twenty connections for a minute.
@@ -82,33 +82,33 @@ fn undisturbed(subject: &'static Subject, attempts: u8, seed: u64, span: Duratio
     for _ in 0..5 {
         let watch = Watch::begin();
         let tally = lossy(subject, attempts, seed, span);
-        if tally.fatal == tally.lost || watch.worst_nap() < ms(10) {
+        if tally.fatal == tally.lost || watch.worst_nap() < ms(2) {
             return tally;
         }
     }
-    panic!("too busy a machine for windows of 60 ms");
+    panic!("too busy a machine for windows of 90 ms");
 }
 
 fn lossy(subject: &'static Subject, attempts: u8, seed: u64, span: Duration) -> Tally {
     let (listener, address) = listen(subject);
     let _peer = Peer::spawn(subject, listener, responder(), live);
     let relay = UdpRelay::new(address, seed).expect("a relay");
-    // Pings after 100, 175 and 250 ms of silence; the next would leave at 325, after the verdict
-    // at 280. Strict, since a re-probe is one ping more.
+    // Pings after 150, 270 and 390 ms of silence; the next would leave at 510, after the verdict
+    // at 420. Strict, since a re-probe is one ping more.
     let rules = quick()
         .mode(Mode::Initiator)
-        .interval(ms(100))
-        .timeout(ms(100) + ms(60) * u32::from(attempts))
+        .interval(ms(150))
+        .timeout(ms(150) + ms(90) * u32::from(attempts))
         .attempts(attempts)
-        .suspect_interval(ms(75))
+        .suspect_interval(ms(120))
         .jitter_percent(0)
         .first_ping(FirstPing::Immediate)
         .late_policy(LatePolicy::Strict)
         .no_keepalive()
         .reopen_after(1)
-        .down_interval(ms(100));
+        .down_interval(ms(150));
     let mut end = observe(subject, relay.address, rules);
-    warm_up(&mut *end, ms(250));
+    warm_up(&mut *end, ms(400));
     relay.to_server().fates.clear();
     relay.to_client().fates.clear();
     relay.lose(LOSS_PERCENT);
@@ -118,7 +118,7 @@ fn lossy(subject: &'static Subject, attempts: u8, seed: u64, span: Duration) -> 
     }
     // To the end of a silence, so that no verdict is still to come.
     relay.lose(0);
-    end.run_for(ms(600)).expect("on datagrams nothing is final");
+    end.run_for(ms(900)).expect("on datagrams nothing is final");
     assert_eq!(end.driver().liveness(), Liveness::Alive);
     let lost = u32::try_from(end.driver().machine().stats().losses).expect("few");
     let there = relay.to_server().fates.clone();

@@ -17,7 +17,6 @@ pub(super) fn server_restarted(subject: &'static Subject) -> Row {
     let rules = quick().reopen_after(2).down_interval(ms(200));
     let mut end = observe(subject, address, rules);
     warm_up(&mut *end, ms(700));
-    let rtt = end.driver().machine().rtt();
     let watch = Watch::begin();
     server.kill();
     let row = match subject.kind {
@@ -27,6 +26,7 @@ pub(super) fn server_restarted(subject: &'static Subject) -> Row {
     drop(server);
     let (_server, _) = Process::serve(subject, address).expect("the server again");
     if subject.kind == Kind::Stream {
+        let rtt = end.driver().machine().rtt();
         let socket = Socket::connect(subject.kind, address).expect("a connection");
         end = end.reconnected(socket).expect("the next connection");
         assert_eq!(end.driver().liveness(), Liveness::Recovering);
