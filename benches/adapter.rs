@@ -2,8 +2,10 @@
 //! and without, in turns. Prints the ratio of the medians.
 //!
 //!     cargo bench --features tokio --bench adapter [-- ROUNDS]
+#![allow(clippy::disallowed_methods, reason = "this is a measurement")]
 
-use std::time::{Duration, Instant};
+use core::time::Duration;
+use std::time::Instant;
 
 use heartbeat_proto::Config;
 use heartbeat_proto::adapter::tokio::Heartbeat;
@@ -28,7 +30,6 @@ async fn pair() -> (TcpStream, TcpStream) {
     (here, there)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is a measurement")]
 fn clock() -> Instant {
     Instant::now()
 }
@@ -120,7 +121,7 @@ macro_rules! compare {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let rounds = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(9);
+    let rounds = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(9);
     compare!("1 GiB in 64 KiB pieces", bulk, rounds);
     compare!("100,000 echoes of 64 B", echo, rounds);
     compare!("100,000 messages of 64 B", stream, rounds);

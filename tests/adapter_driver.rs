@@ -10,7 +10,8 @@ use std::sync::Mutex;
 use heartbeat_proto::adapter::{Driver, Ended, Notice, Setup, StreamDriver};
 use heartbeat_proto::codec::{Decoder, Encoder, Frame, Item, MAX_DATA};
 use heartbeat_proto::{
-    Config, Event, FirstPing, LatePolicy, Liveness, Mode, PingId, PingSchedule, Reason, Timestamp,
+    Config, Event, FirstPing, LatePolicy, LifeRule, Liveness, Mode, PingId, PingSchedule, Reason,
+    Timestamp,
 };
 use proptest::prelude::*;
 
@@ -504,4 +505,33 @@ fn what_was_written_is_the_frame_that_was_given_out() {
     driver.begun();
     driver.sent(at(3));
     assert!(!driver.has_output());
+}
+
+/// At the verdict's wake-up a frame that is no evidence comes first, the answer right behind it.
+#[test]
+fn nobody_is_judged_by_a_frame_before_the_answer_behind_it() {
+    let verdict = at(400).saturating_add(Duration::from_nanos(1));
+    let config = |rule| {
+        let config = Config::builder().interval(ms(100)).timeout(ms(400)).jitter_percent(0);
+        config.first_ping(FirstPing::AfterInterval).life_rule(rule).build().unwrap()
+    };
+    let answered = |rule, before: &[u8]| {
+        let mut ours = StreamDriver::new(config(rule), at(0));
+        let mut theirs = StreamDriver::new(fast(), at(0));
+        while ours.driver().next_deadline().unwrap() < verdict {
+            let now = ours.driver().next_deadline().unwrap();
+            ours.driver_mut().tick(now);
+            theirs.received(&written(&mut ours, 100, now), now);
+        }
+        let pong = written(&mut theirs, 100, verdict);
+        ours.received(&[before, &pong].concat(), verdict);
+        ours.driver_mut().tick(verdict);
+        ours.driver().liveness()
+    };
+    let mut frame = Vec::new();
+    ping(1).encode(&mut frame).unwrap();
+    assert_eq!(answered(LifeRule::ExactPong, &frame), Liveness::Alive);
+    assert_eq!(answered(LifeRule::AnyPong, &frame), Liveness::Alive);
+    let data = [Encoder::header(5).unwrap().as_slice(), b"bytes"].concat();
+    assert_eq!(answered(LifeRule::ExactPong, &data), Liveness::Alive);
 }

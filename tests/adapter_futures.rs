@@ -2,6 +2,7 @@
 //! the tokio adapter, which is nearly all, is tested there; here are the traits and the timer.
 //! Times have generous upper bounds: the machine may be slow.
 #![cfg(all(feature = "futures-io", unix))]
+#![allow(clippy::disallowed_methods, reason = "the test measures time")]
 
 use core::future::Future;
 use core::pin::pin;
@@ -43,7 +44,6 @@ fn pair() -> (net::TcpStream, net::TcpStream) {
     (here, there)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test measures time")]
 fn clock() -> Instant {
     Instant::now()
 }

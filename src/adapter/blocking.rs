@@ -139,12 +139,3 @@ fn short_of_deadline<D: Detector>(driver: &Driver<D>, now: Timestamp) -> Timesta
     let last = driver.next_deadline().map(|due| due.saturating_sub(Duration::from_nanos(1)));
     last.map_or(now, |last| now.min(last))
 }
-
-/// The time to tell of input that is read at `now`. Within the slack of a deadline that is short of
-/// it: else the first frame would judge the peer, while its answer lies right behind. (Later than
-/// that, the rules of a late call see to it.)
-fn input_time<D: Detector>(driver: &Driver<D>, now: Timestamp) -> Timestamp {
-    let slack = driver.machine().config().slack();
-    let punctual = driver.next_deadline().is_some_and(|due| now <= due.saturating_add(slack));
-    if punctual { short_of_deadline(driver, now) } else { now }
-}

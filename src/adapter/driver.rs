@@ -1,6 +1,7 @@
 //! [`Driver`]: everything that adapters have in common, without a socket and without a clock.
 
 use core::fmt;
+use core::time::Duration;
 
 use super::notice::{Ended, Notice};
 use super::outbox::{Beat, Outbox};
@@ -111,8 +112,18 @@ impl<D: Detector> Driver<D> {
     pub fn received(&mut self, frame: &Frame, now: Timestamp) {
         self.now = self.now.max(now);
         if let Some(event) = self.link.event(frame, self.now) {
-            self.handle(event, now);
+            self.read(event, now);
         }
+    }
+
+    /// What was read at `now`. Within the slack of a deadline it counts as short of it: else the
+    /// first frame would judge the peer, while its answer lies right behind. (Later than that, the
+    /// rules of a late call see to it.)
+    pub(super) fn read(&mut self, event: Event, now: Timestamp) {
+        let slack = self.machine.config().slack();
+        let due = self.next_deadline().filter(|due| now <= due.saturating_add(slack));
+        let last = due.map(|due| due.saturating_sub(Duration::from_nanos(1)));
+        self.handle(event, last.map_or(now, |last| now.min(last)));
     }
 
     /// Anything else happened, see [`Event`]: for what no other method here covers.

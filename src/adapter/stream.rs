@@ -139,7 +139,7 @@ impl<D: Detector> StreamDriver<D> {
                     buf.copy_within(at + start..at + end, kept);
                     kept += end - start;
                     if self.decoder.finish().is_ok() {
-                        self.driver.handle(Event::FrameReceived, now);
+                        self.driver.read(Event::FrameReceived, now);
                     } else {
                         self.part_received(now);
                     }
@@ -156,7 +156,7 @@ impl<D: Detector> StreamDriver<D> {
     /// what is due to be judged before the answer behind them is read.
     fn part_received(&mut self, now: Timestamp) {
         if self.driver.machine().config().life_rule == LifeRule::AnyByte {
-            self.driver.handle(Event::BytesReceived, now);
+            self.driver.read(Event::BytesReceived, now);
         }
     }
 

@@ -130,7 +130,7 @@ proptest! {
             newest = newest.max(given);
             act(&mut stepping, step, at(given));
             act(&mut steady, step, at(newest));
-            let [one, other] = [stepping.driver(), steady.driver()];
+            let [one, other] = [stepping.driver_mut(), steady.driver_mut()];
             prop_assert_eq!(one.next_deadline(), other.next_deadline(), "after {:?}", step);
             prop_assert_eq!(one.liveness(), other.liveness());
             prop_assert_eq!(one.ended(), other.ended());

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 
-use super::{GLANCE, input_time, is_due, is_timeout, round_up, short_of_deadline};
+use super::{GLANCE, is_due, is_timeout, round_up, short_of_deadline};
 use crate::adapter::clock::StdClock;
 use crate::adapter::driver::Driver;
 use crate::adapter::notice::Ended;
@@ -176,7 +176,7 @@ impl<D: Detector> UdpHeartbeat<D> {
         let received = ready.and_then(|()| self.socket.recv(&mut buf));
         match received.map(|len| datagram::decode(buf.get(..len).unwrap_or_default())) {
             Ok(Ok(frame)) => {
-                let now = input_time(&self.driver, self.clock.now());
+                let now = self.clock.now();
                 self.driver.received(&frame, now);
             }
             Ok(Err(_)) => self.dropped = self.dropped.saturating_add(1),

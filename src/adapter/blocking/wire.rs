@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::io::{self, ErrorKind};
 
-use super::{GLANCE, Transport, input_time, is_due, is_passing, is_timeout, short_of_deadline};
+use super::{GLANCE, Transport, is_due, is_passing, is_timeout, short_of_deadline};
 use crate::adapter::clock::StdClock;
 use crate::adapter::notice::Ended;
 use crate::adapter::stream::StreamDriver;
@@ -45,7 +45,7 @@ impl<T: Transport, D: Detector> Wire<T, D> {
         match read(transport, &mut buf) {
             Ok(0) => self.stream.received_end(),
             Ok(len) => {
-                let now = input_time(self.stream.driver(), self.clock.now());
+                let now = self.clock.now();
                 self.stream.received(buf.get(..len).unwrap_or_default(), now);
             }
             Err(error) if is_timeout(&error) => return true,

@@ -80,6 +80,7 @@ where
     /// Wraps a connected socket of the library; the heart beats from now on. The timer is the
     /// runtime's: `tokio::TokioTimer`, `futures_io::AsyncIoTimer` or your own. Verdicts are final:
     /// [`reopen_after`](crate::ConfigBuilder::reopen_after) has no effect.
+    #[expect(clippy::needless_pass_by_value, reason = "it names the format, and no more")]
     pub fn over(format: F, socket: S, timer: T, setup: impl Into<Setup<D>>) -> Self {
         let _ = format;
         let setup = setup.into();
@@ -224,17 +225,17 @@ where
         match F::kind(&message) {
             Kind::Pong(payload) => {
                 // Our own ping comes back as the pong.
-                let ping = datagram::decode(payload).ok();
-                match ping.and_then(|ping| ping.answer(Duration::ZERO, false)) {
-                    Some(pong) => self.driver.received(&pong, now),
-                    None => self.driver.handle(Event::FrameReceived, now),
+                let ours = datagram::decode(payload).ok();
+                match ours.and_then(|ping| ping.answer(Duration::ZERO, false)) {
+                    Some(answer) => self.driver.received(&answer, now),
+                    None => self.driver.read(Event::FrameReceived, now),
                 }
             }
             Kind::Ping(payload) => self.ping_received(payload, now),
             Kind::Close => self.driver.handle(Event::GoodbyeReceived, now),
             Kind::Data => {
                 self.inbox.push_back(message);
-                self.driver.handle(Event::FrameReceived, now);
+                self.driver.read(Event::FrameReceived, now);
             }
         }
     }
@@ -243,7 +244,7 @@ where
         if F::pong(payload).is_none() {
             // The library answers; what it has queued must leave.
             self.unflushed = true;
-            return self.driver.handle(Event::FrameReceived, now);
+            return self.driver.read(Event::FrameReceived, now);
         }
         let seq = self.asked.1.wrapping_add(1);
         self.asked = (payload.to_vec(), seq);
@@ -271,7 +272,7 @@ where
         (*read, *written) = (meter.read(), meter.written());
         let (reads, writes) = (*read != was_read, *written != was_written);
         if reads && self.driver.machine().config().life_rule == LifeRule::AnyByte {
-            self.driver.handle(Event::BytesReceived, now);
+            self.driver.read(Event::BytesReceived, now);
         }
         if writes {
             self.driver.progressed(now);
