@@ -1,6 +1,7 @@
 //! The message adapter with WebSocket libraries: tokio-tungstenite on both sides, axum as a server,
 //! and plain peers that do not know this crate. Mostly in paused time, where everything is exact.
 #![cfg(all(feature = "tokio", feature = "message"))]
+#![allow(clippy::disallowed_methods, reason = "the tests measure the runtime's time")]
 
 use core::time::Duration;
 
@@ -85,7 +86,6 @@ fn beating(socket: Raw, config: Config) -> Beating {
     Heartbeat::over(Tungstenite, socket, TokioTimer::new(), config)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test measures the runtime's time")]
 fn clock() -> Instant {
     Instant::now()
 }

@@ -103,7 +103,7 @@ fn a_peers_gap_may_reach_the_limit() {
 fn a_peers_gap_is_rounded_up_to_seven_bits() {
     let builder = Config::builder().interval(ms(1)).timeout(ms(4)).ceiling(MAX_SPAN);
     let config = build(builder);
-    let limit = config.ceiling() - config.response_window();
+    let limit = config.ceiling().saturating_sub(config.response_window());
     let millis = Duration::from_millis;
     for (asked, kept) in [
         (Duration::from_nanos(1), millis(1)),

@@ -156,7 +156,7 @@ fn what_was_taken_is_not_among_the_remaining_actions() {
 /// The span at which the bucket of a span ends: powers of two in microseconds, each halved.
 fn bucket_end(micros: u64) -> Duration {
     let half = if micros < 2 { 2 } else { 1 << (micros.ilog2() - 1) };
-    Duration::from_micros((micros / half + 1) * half) - Duration::from_nanos(1)
+    Duration::from_micros((micros / half + 1) * half).saturating_sub(Duration::from_nanos(1))
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn a_gap_of_three_quarters_is_too_slow() {
     let judge = limits(Wish::Every(secs(1)), Some(40), 30);
     let sender = limits(Wish::Every(secs(1)), None, 0);
     assert!(matches!(negotiate(&judge, &sender), Err(NegotiateError::TooSlow { .. })));
-    let gap = secs(30) - Duration::from_micros(1);
+    let gap = secs(30).saturating_sub(Duration::from_micros(1));
     let judge = Limits::new(Wish::Every(secs(1)), Some(secs(40)), gap).unwrap();
     assert!(negotiate(&judge, &sender).is_ok());
 }
