@@ -12,6 +12,8 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::measure::ms;
+
 pub(crate) struct Hosts {
     observer: String,
     peer: String,
@@ -43,6 +45,12 @@ impl Hosts {
             format!("ip netns exec {peer} {}", chain("output")),
         ] {
             run(&line)?;
+        }
+        // What is sent before the system has noticed the link is dropped.
+        for host in [observer, peer] {
+            while !run(&format!("ip -n {host} link show wire"))?.contains("state UP") {
+                thread::sleep(ms(5));
+            }
         }
         Ok(hosts)
     }
