@@ -152,6 +152,9 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
     /// The connection has [ended](Ended).
     pub fn wait_readable(&mut self, span: Duration) -> io::Result<bool> {
         let until = self.clock.now().saturating_add(span);
+        if self.is_due() {
+            self.turn(Timestamp::EPOCH, SHORTEST)?; // However much there is at hand.
+        }
         loop {
             if self.stream.available() > 0 {
                 return Ok(true);
@@ -349,6 +352,9 @@ impl<T: Transport, D: Detector> Read for Heartbeat<T, D> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
+        }
+        if self.is_due() {
+            let _ = self.turn(Timestamp::EPOCH, SHORTEST); // However much there is at hand.
         }
         loop {
             let taken = self.stream.take(buf);

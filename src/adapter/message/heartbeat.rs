@@ -378,6 +378,12 @@ where
         let this = self.get_mut();
         let full = this.wire.inbox.len() >= INBOX;
         this.service(Slot::Read, cx);
+        let overdue = this.wire.driver.next_deadline().is_some_and(|due| this.now() >= due);
+        if overdue && this.wire.inbox.len() < INBOX {
+            // The runtime has not turned since, and does not while messages are at hand.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(message) = this.wire.inbox.pop_front() {
             if full {
                 this.waker.wake_by_ref(); // The library was left unread.
