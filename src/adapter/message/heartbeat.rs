@@ -282,6 +282,7 @@ where
         let Some(socket) = &mut self.socket else { return Poll::Ready(()) };
         match Pin::new(socket).poll_flush(cx) {
             Poll::Pending => {
+                self.read_meter(now); // What went is told before what does not.
                 self.driver.blocked(now);
                 return Poll::Pending;
             }
@@ -415,6 +416,7 @@ where
         let ready = this.socket()?.poll_ready(&mut Context::from_waker(&waker));
         if ready.is_pending() {
             let now = this.now();
+            this.wire.read_meter(now);
             this.wire.driver.blocked(now);
         }
         ready.map_err(Error::Library)

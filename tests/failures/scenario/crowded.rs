@@ -154,8 +154,7 @@ pub(super) fn blocked_writer(subject: &'static Subject) -> Row {
     };
     // No verdict by silence, so it has a limit of its own.
     let (took, late) = (clock() - watch.begun(), watch.disturbance());
-    // Where heartbeats are a library's messages, a stall may begin with the next one that waits.
-    let limit = if subject.name == "WebSocket" { ms(800 + 200) } else { ms(800) };
+    let limit = ms(800);
     let Some(Ended::Lost(report)) = Ended::of(&error) else { panic!("a verdict: {error}") };
     let late = late + report.own_lateness * 2;
     assert_eq!(report.reason, Reason::WriteStalled, "{report}");
