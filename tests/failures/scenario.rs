@@ -62,6 +62,7 @@ scenarios! {
     stopped::peer_stopped: any;
     crowded::blocked_writer: streams;
     crowded::slow_reader: streams;
+    crowded::busy_reader: streams;
     crowded::slow_path: any;
     lossy::loss_on_streams: streams;
     lossy::loss_on_datagrams_for_long: datagrams long;

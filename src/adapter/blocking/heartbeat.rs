@@ -92,6 +92,9 @@ impl<T: Transport, D: Detector> Heartbeat<T, D> {
     /// The connection has [ended](crate::adapter::Ended).
     pub fn wait_readable(&mut self, span: Duration) -> io::Result<bool> {
         let until = self.wire.clock.now().saturating_add(span);
+        if is_due(self.driver(), self.now()) {
+            self.turn(Timestamp::EPOCH, SHORTEST)?; // However much there is at hand.
+        }
         loop {
             if self.wire.stream.available() > 0 {
                 return Ok(true);
@@ -229,6 +232,9 @@ impl<T: Transport, D: Detector> Read for Heartbeat<T, D> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
+        }
+        if is_due(self.driver(), self.now()) {
+            let _ = self.turn(Timestamp::EPOCH, SHORTEST); // However much there is at hand.
         }
         loop {
             let taken = self.wire.stream.take(buf);

@@ -283,6 +283,7 @@ where
         let Some(socket) = &mut self.socket else { return Poll::Ready(()) };
         match Pin::new(socket).poll_flush(cx) {
             Poll::Pending => {
+                self.read_meter(now); // What went is told before what does not.
                 self.driver.blocked(now);
                 return Poll::Pending;
             }
@@ -379,6 +380,12 @@ where
         let this = self.get_mut();
         let full = this.wire.inbox.len() >= INBOX;
         this.service(Slot::Read, cx);
+        let overdue = this.wire.driver.next_deadline().is_some_and(|due| this.now() >= due);
+        if overdue && this.wire.inbox.len() < INBOX {
+            // The runtime has not turned since, and does not while messages are at hand.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(message) = this.wire.inbox.pop_front() {
             if full {
                 this.waker.wake_by_ref(); // The library was left unread.
@@ -410,6 +417,7 @@ where
         let ready = this.socket()?.poll_ready(&mut Context::from_waker(&waker));
         if ready.is_pending() {
             let now = this.now();
+            this.wire.read_meter(now);
             this.wire.driver.blocked(now);
         }
         ready.map_err(Error::Library)

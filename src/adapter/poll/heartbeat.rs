@@ -196,6 +196,10 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         self.wire.transport.as_ref()
     }
 
+    fn is_overdue(&self) -> bool {
+        self.driver().next_deadline().is_some_and(|due| self.now() >= due)
+    }
+
     /// Reads application bytes, as `AsyncRead` does; `Ok(0)` is the peer's goodbye.
     ///
     /// # Errors
@@ -203,6 +207,14 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     /// The connection has [ended](Ended).
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let full = self.wire.stream.is_full();
+        if !full && self.is_overdue() {
+            self.service(Slot::Read, cx);
+            if self.is_overdue() {
+                // The runtime has not turned since, and does not while bytes are at hand.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
         let mut taken = self.wire.stream.take(buf);
         taken += self.round(Slot::Read, cx, buf.get_mut(taken..).unwrap_or_default());
         // What came after the application's space was full is in the inbox.
