@@ -11,7 +11,7 @@ use heartbeat_proto::adapter::message::{Error, Format, Heartbeat, Kind, Meter, M
 use heartbeat_proto::adapter::tokio::TokioTimer;
 use heartbeat_proto::adapter::{Ended, Setup};
 use heartbeat_proto::{Config, FirstPing, LifeRule, Liveness, Reason, Report};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy, duplex, split};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -243,24 +243,20 @@ async fn closing_is_bounded_where_the_peer_reads_nothing() {
 
 /// A message of `len` bytes passes a slow link, 1000 bytes each 10 ms; then the link is idle.
 async fn through_a_slow_link(len: usize, meter: Option<Meter>) -> Result<usize, Reason> {
-    let (here, mut near) = duplex(1000);
-    let (mut far, there) = duplex(1000);
+    let (here, near) = duplex(1000);
+    let (far, there) = duplex(1000);
+    let ((mut pings, mut arriving), (mut leaving, mut pinged)) = (split(near), split(far));
     let link = tokio::spawn(async move {
         let mut buf = [0; 1000];
-        loop {
-            tokio::select! {
-                len = far.read(&mut buf) => {
-                    let Ok(len @ 1..) = len else { return };
-                    sleep(ms(len as u64 / 100)).await;
-                    if near.write_all(&buf[..len]).await.is_err() { return }
-                }
-                len = near.read_u8() => {
-                    let Ok(byte) = len else { return };
-                    if far.write_u8(byte).await.is_err() { return }
-                }
+        while let Ok(len @ 1..) = leaving.read(&mut buf).await {
+            sleep(ms(len as u64 / 100)).await;
+            if arriving.write_all(&buf[..len]).await.is_err() {
+                return;
             }
         }
     });
+    // The sender reads nothing while it sends: this direction fills up, and must not hold the other.
+    let back = tokio::spawn(async move { copy(&mut pings, &mut pinged).await });
     let mut sender = raw(there, Role::Server).await;
     let send = tokio::spawn(async move {
         let _ = sender.send(Message::binary(vec![7; len])).await;
@@ -283,6 +279,7 @@ async fn through_a_slow_link(len: usize, meter: Option<Meter>) -> Result<usize, 
     }
     let got = here.next().await.unwrap();
     link.abort();
+    back.abort();
     send.abort();
     got.map(|message| message.len()).map_err(|error| lost(&error).reason)
 }
