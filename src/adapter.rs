@@ -72,7 +72,7 @@ pub mod poll;
 mod setup;
 mod stream;
 #[cfg(feature = "tcp")]
-mod tcp;
+pub mod tcp;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 

@@ -218,7 +218,7 @@ fn stalled_by_a_talker(timeout: Duration, stall: Duration) {
 fn the_kernel_gives_up_when_the_machine_has_and_not_sooner() {
     // 400 ms and a re-probe of 100 ms and its gap, which is no whole number of milliseconds.
     let config = Config::builder().interval(ms(100)).timeout(ms(400)).min_gap(ms(25) + ns(1));
-    let config = config.drain_limit(ms(100));
+    let config = config.drain_limit(ms(100)).write_stall(ms(400));
     let of_stall = config.write_stall(ms(700)).build().unwrap();
     let of_drain = config.drain_limit(ms(800)).build().unwrap();
     let graced = config.startup_grace(ms(900)).build().unwrap();

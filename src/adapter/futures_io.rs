@@ -43,8 +43,6 @@ use super::clock::StdClock;
 use super::poll::{self, Timer, Transport};
 use super::setup::Setup;
 #[cfg(unix)]
-use super::setup::longest_wait;
-#[cfg(unix)]
 use super::tcp;
 use crate::detector::{Deadline, Detector};
 use crate::time::Timestamp;
@@ -65,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::os::fd::AsFd, D: Detector> Heartbe
     /// The socket refuses these settings.
     pub fn tcp(socket: S, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         let setup = setup.into();
-        tcp::tune(&socket, longest_wait(setup.config()))?;
+        tcp::tune(&socket, &setup)?;
         Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
 }

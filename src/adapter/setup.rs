@@ -37,8 +37,15 @@ impl<D: Detector> Setup<D> {
     /// The adapters report every write, so they set
     /// [`write_reports`](crate::ConfigBuilder::write_reports) themselves, whatever `config` says:
     /// a blocked writer is then told from a silent peer, and nobody can forget it.
+    ///
+    /// Where `config` does not set [`write_stall`](crate::ConfigBuilder::write_stall), it is 30
+    /// seconds here, or the timeout if that is longer. It convicts a peer that answers and does not
+    /// read. A shorter one would kill slow readers: a kernel takes bytes again only once a good part
+    /// of its buffer is free, which at 10 kB/s takes many seconds. (Over a blocked writer a *silent*
+    /// peer is found by its silence, as ever.)
     pub fn new(config: Config<D>) -> Self {
-        let write_stall = config.write_stall.or(Some(config.timeout)); // CF3
+        let patience = Duration::from_secs(30).as_nanos() as u64;
+        let write_stall = config.write_stall.or(Some(config.timeout.max(patience)));
         let config = Config { write_reports: true, write_stall, ..config };
         Self { config, seed: None, status: None, observer: None }
     }

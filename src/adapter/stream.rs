@@ -1,6 +1,7 @@
 //! [`StreamDriver`]: a [`Driver`] whose heartbeats share a byte stream with the application.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, BytesMut};
@@ -108,12 +109,12 @@ impl<D: Detector> StreamDriver<D> {
 
     /// These bytes came in. A bad frame ends the connection.
     pub fn received(&mut self, input: &[u8], now: Timestamp) {
-        let mut inbox = core::mem::take(&mut self.inbox);
-        let len = inbox.len();
-        inbox.extend_from_slice(input);
-        let added = self.received_in(inbox.get_mut(len..).unwrap_or_default(), now);
-        inbox.truncate(len + added);
-        self.inbox = inbox;
+        let mut rest = input;
+        while let Some((consumed, data)) = self.received_item(rest, now) {
+            self.inbox.extend_from_slice(rest.get(data).unwrap_or_default());
+            rest = rest.get(consumed..).unwrap_or_default();
+        }
+        self.settle();
     }
 
     /// As [`received`](Self::received), but the application's bytes are moved to the front of `buf`
@@ -121,35 +122,46 @@ impl<D: Detector> StreamDriver<D> {
     /// application's bytes change their order.
     pub fn received_in(&mut self, buf: &mut [u8], now: Timestamp) -> usize {
         let (mut at, mut kept) = (0, 0);
-        while at < buf.len() && self.driver.ended().is_none() {
-            let (consumed, item) = match self.decoder.feed(buf.get(at..).unwrap_or_default()) {
-                Ok(found) => found,
-                Err(error) => {
-                    let offset = self.decoder.offset();
-                    self.driver.end(Ended::BadFrame { offset, error });
-                    break;
-                }
-            };
-            match item {
-                Some(Item::Frame(frame)) => {
-                    self.goodbye |= matches!(frame, Frame::Goodbye { .. });
-                    self.driver.received(&frame, now);
-                }
-                Some(Item::Data { start, end }) => {
-                    buf.copy_within(at + start..at + end, kept);
-                    kept += end - start;
-                    if self.decoder.finish().is_ok() {
-                        self.driver.read(Event::FrameReceived, now);
-                    } else {
-                        self.part_received(now);
-                    }
-                }
-                None => self.part_received(now),
-            }
+        while let Some((consumed, data)) =
+            self.received_item(buf.get(at..).unwrap_or_default(), now)
+        {
+            buf.copy_within(at + data.start..at + data.end, kept);
+            kept += data.len();
             at += consumed;
         }
         self.settle();
         kept
+    }
+
+    /// Takes the first item of the input: how long it is, and where in it the application's bytes
+    /// lie. `None` when there is nothing more, or the connection has ended.
+    fn received_item(&mut self, input: &[u8], now: Timestamp) -> Option<(usize, Range<usize>)> {
+        if input.is_empty() || self.driver.ended().is_some() {
+            return None;
+        }
+        let (consumed, item) = match self.decoder.feed(input) {
+            Ok(found) => found,
+            Err(error) => {
+                let offset = self.decoder.offset();
+                self.driver.end(Ended::BadFrame { offset, error });
+                return None;
+            }
+        };
+        let data = match item {
+            Some(Item::Frame(frame)) => {
+                self.goodbye |= matches!(frame, Frame::Goodbye { .. });
+                self.driver.received(&frame, now);
+                return Some((consumed, 0..0));
+            }
+            Some(Item::Data { start, end }) => start..end,
+            None => 0..0,
+        };
+        if !data.is_empty() && self.decoder.finish().is_ok() {
+            self.driver.read(Event::FrameReceived, now);
+        } else {
+            self.part_received(now);
+        }
+        Some((consumed, data))
     }
 
     /// Bytes, but no whole frame. Where they are no life they are no event either: it would bring

@@ -49,7 +49,7 @@ pub use udp::UdpHeartbeat;
 
 use super::clock::TokioClock;
 use super::poll::{self, Timer, Transport};
-use super::setup::{Setup, longest_wait};
+use super::setup::Setup;
 use super::tcp;
 use crate::detector::{Deadline, Detector};
 use crate::time::Timestamp;
@@ -73,7 +73,7 @@ impl<D: Detector> Heartbeat<TcpStream, D> {
     /// Outside of a tokio runtime with time enabled, as all of tokio's timers.
     pub fn tcp(socket: TcpStream, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         let setup = setup.into();
-        tcp::tune(&socket, longest_wait(setup.config()))?;
+        tcp::tune(&socket, &setup)?;
         Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
 }

@@ -90,7 +90,7 @@ impl Transport for TcpStream {
         self.set_nonblocking(false)?;
         self.set_nodelay(true)?;
         #[cfg(feature = "tcp")]
-        crate::adapter::tcp::tune(self, limit)?;
+        crate::adapter::tcp::tune_for(self, limit)?;
         #[cfg(not(feature = "tcp"))]
         let _ = limit;
         Ok(())

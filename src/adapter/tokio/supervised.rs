@@ -97,7 +97,7 @@ pub struct Supervised<S, D: Detector = Deadline> {
 impl<D: Detector> Supervised<TcpStream, D> {
     /// For TCP streams; each is treated as by [`Heartbeat::tcp`].
     pub fn tcp(setup: impl Into<Setup<D>>, plan: Plan) -> Self {
-        let tune = |socket: &TcpStream, limit| tcp::tune(socket, limit);
+        let tune = |socket: &TcpStream, limit| tcp::tune_for(socket, limit);
         let abort = |socket: &TokioIo<TcpStream>| tcp::reset_on_close(&**socket);
         Self { tune, abort, ..Self::new(setup, plan) }
     }
