@@ -171,13 +171,14 @@ where
         self.wire.socket.as_ref()
     }
 
-    /// One round of the driver loop.
-    fn service(&mut self, slot: Slot, cx: &Context<'_>) {
+    /// One round of the driver loop. Whether what is due waits for the runtime's next look.
+    fn service(&mut self, slot: Slot, cx: &Context<'_>) -> bool {
         self.wakers.register(slot, cx.waker());
-        self.pulse.beat(&mut self.wire, &mut Context::from_waker(&self.waker));
+        let waits = self.pulse.beat(&mut self.wire, &mut Context::from_waker(&self.waker));
         if self.wire.driver.ended().is_some_and(|ended| !ended.on_purpose()) {
             self.abort(cx);
         }
+        waits
     }
 
     fn abort(&mut self, cx: &Context<'_>) {
@@ -308,20 +309,21 @@ where
         &mut self.driver
     }
 
-    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> Input {
+    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> (Input, Timestamp) {
+        let mut now = clock.now();
         for _ in 0..MOST_READS {
             let over = self.input_over || self.driver.ended().is_some();
             let Some(socket) = self.socket.as_mut().filter(|_| !over) else {
-                return Input::Drained;
+                return (Input::Drained, now);
             };
             if self.inbox.len() >= INBOX {
-                return Input::Held;
+                return (Input::Held, now);
             }
             let polled = Pin::new(socket).poll_next(cx);
-            let now = clock.now();
+            now = clock.now();
             self.read_meter(now);
             match polled {
-                Poll::Pending => return Input::Drained,
+                Poll::Pending => return (Input::Drained, now),
                 Poll::Ready(Some(Ok(message))) => self.received(message, now),
                 Poll::Ready(Some(Err(error))) => self.fail(error),
                 Poll::Ready(None) => {
@@ -334,34 +336,38 @@ where
                 }
             }
         }
-        Input::More
+        (Input::More, now)
     }
 
-    fn poll_output(&mut self, clock: &impl Timer, cx: &mut Context<'_>) {
+    fn poll_output(
+        &mut self,
+        clock: &impl Timer,
+        now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> Timestamp {
         while !self.unwritten && self.driver.ended().is_none() {
-            let Some(frame) = self.driver.next_frame(clock.now()) else { break };
+            let Some(frame) = self.driver.next_frame(now) else { break };
             let Some(message) = self.message(&frame) else {
                 self.driver.begun();
-                self.driver.sent(clock.now());
+                self.driver.sent(now);
                 continue;
             };
-            let Some(socket) = &mut self.socket else { return };
-            match Pin::new(&mut *socket).poll_ready(cx) {
-                Poll::Pending => break,
-                Poll::Ready(ready) => {
-                    if let Err(error) = ready.and_then(|()| Pin::new(socket).start_send(message)) {
-                        return self.fail(error);
-                    }
-                    self.driver.begun();
-                    (self.unwritten, self.unflushed) = (true, true);
-                    let _ = self.poll_flush(clock.now(), cx);
-                }
+            let Some(socket) = &mut self.socket else { break };
+            let Poll::Ready(ready) = Pin::new(&mut *socket).poll_ready(cx) else { break };
+            if let Err(error) = ready.and_then(|()| Pin::new(socket).start_send(message)) {
+                self.fail(error);
+                break;
             }
-        }
-        if self.unflushed || self.driver.has_output() {
+            self.driver.begun();
+            (self.unwritten, self.unflushed) = (true, true);
             let _ = self.poll_flush(clock.now(), cx);
         }
-        self.read_meter(clock.now());
+        let now = clock.now();
+        if self.unflushed || self.driver.has_output() {
+            let _ = self.poll_flush(now, cx);
+        }
+        self.read_meter(now);
+        now
     }
 }
 
@@ -379,10 +385,8 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let full = this.wire.inbox.len() >= INBOX;
-        this.service(Slot::Read, cx);
-        let overdue = this.wire.driver.next_deadline().is_some_and(|due| this.now() >= due);
-        if overdue && this.wire.inbox.len() < INBOX {
-            // The runtime has not turned since, and does not while messages are at hand.
+        if this.service(Slot::Read, cx) {
+            // Messages may be at hand, but as long as there are the runtime does not turn.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -63,6 +63,14 @@ struct Round<'r, S, D: Detector> {
     unread: bool,
 }
 
+/// What a round came to.
+struct Turn {
+    /// How many bytes it left for the application.
+    taken: usize,
+    /// A deadline is passed, and is acted on once the runtime has looked at the socket again.
+    waits: bool,
+}
+
 impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     /// Wraps a stream; the heart beats from now on. The peer must do the same. When it is aborted
     /// it is dropped.
@@ -196,10 +204,6 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         self.wire.transport.as_ref()
     }
 
-    fn is_overdue(&self) -> bool {
-        self.driver().next_deadline().is_some_and(|due| self.now() >= due)
-    }
-
     /// Reads application bytes, as `AsyncRead` does; `Ok(0)` is the peer's goodbye.
     ///
     /// # Errors
@@ -207,17 +211,13 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     /// The connection has [ended](Ended).
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let full = self.wire.stream.is_full();
-        if !full && self.is_overdue() {
-            self.service(Slot::Read, cx);
-            if self.is_overdue() {
-                // The runtime has not turned since, and does not while bytes are at hand.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        let into = if self.wire.stream.available() == 0 { &mut *buf } else { &mut [] };
+        let Turn { mut taken, waits } = self.round(Slot::Read, cx, into);
+        if waits && taken == 0 {
+            // Bytes may be at hand, but as long as there are the runtime does not turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        let mut taken = self.wire.stream.take(buf);
-        taken += self.round(Slot::Read, cx, buf.get_mut(taken..).unwrap_or_default());
-        // What came after the application's space was full is in the inbox.
         taken += self.wire.stream.take(buf.get_mut(taken..).unwrap_or_default());
         if full && !self.wire.stream.is_full() {
             // The transport was left unread, so nobody would be woken by it.
@@ -303,12 +303,12 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         self.round(slot, cx, &mut []);
     }
 
-    /// One round, which may leave application bytes `into` this; how many.
-    fn round(&mut self, slot: Slot, cx: &Context<'_>, into: &mut [u8]) -> usize {
+    /// One round, which may leave application bytes `into` this.
+    fn round(&mut self, slot: Slot, cx: &Context<'_>, into: &mut [u8]) -> Turn {
         self.wakers.register(slot, cx.waker());
         let mut round = Round { wire: &mut self.wire, into, filled: 0, unread: false };
-        self.pulse.beat(&mut round, &mut Context::from_waker(&self.waker));
-        let Round { filled, unread, .. } = round;
+        let waits = self.pulse.beat(&mut round, &mut Context::from_waker(&self.waker));
+        let Round { filled: taken, unread, .. } = round;
         if unread {
             // The transport wakes nobody for what is left; whoever waits for more must look himself.
             self.wakers.wake_others(cx.waker());
@@ -316,7 +316,7 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         if self.driver().ended().is_some_and(|ended| !ended.on_purpose()) {
             self.abort(cx);
         }
-        filled
+        Turn { taken, waits }
     }
 
     /// A call that does not wait is not to be woken.
@@ -376,36 +376,41 @@ impl<S: Transport, D: Detector> Io for Round<'_, S, D> {
         self.wire.stream.driver_mut()
     }
 
-    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> Input {
+    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> (Input, Timestamp) {
         let Wire { transport, stream, .. } = &mut *self.wire;
+        let mut now = clock.now();
+        let is_due = |stream: &StreamDriver<D>, now| {
+            stream.driver().next_deadline().is_some_and(|due| now >= due)
+        };
+        // What is due comes before the application, which might never let the runtime turn.
+        let leave = !is_due(stream, now);
         for _ in 0..MOST_READS {
             let (true, Some(transport)) = (stream.wants_input(), transport.as_mut()) else {
-                return if stream.is_full() { Input::Held } else { Input::Drained };
+                return (if stream.is_full() { Input::Held } else { Input::Drained }, now);
             };
-            let due = || stream.driver().next_deadline().is_some_and(|due| clock.now() >= due);
-            if self.filled > 0 && !due() {
+            if self.filled > 0 && !is_due(stream, now) {
                 self.unread = true;
-                return Input::Held; // The application has something to do, and will come again.
+                return (Input::Held, now); // The application has something to do, and comes again.
             }
             let space = self.into.get_mut(self.filled..).unwrap_or_default();
-            let direct = space.len() >= DIRECT && stream.available() == 0;
-            let read = if direct {
+            let read = if leave && space.len() >= DIRECT && stream.available() == 0 {
                 transport.poll_read(cx, space).map_ok(|len| {
-                    let now = clock.now();
-                    self.filled +=
-                        stream.received_in(space.get_mut(..len).unwrap_or_default(), now);
+                    now = clock.now();
+                    let space = space.get_mut(..len).unwrap_or_default();
+                    self.filled += stream.received_in(space, now);
                     len
                 })
             } else {
                 scratch::with(|space| {
                     transport.poll_read(cx, space).map_ok(|len| {
-                        stream.received(space.get(..len).unwrap_or_default(), clock.now());
+                        now = clock.now();
+                        stream.received(space.get(..len).unwrap_or_default(), now);
                         len
                     })
                 })
             };
             match read {
-                Poll::Pending => return Input::Drained,
+                Poll::Pending => return (Input::Drained, now),
                 Poll::Ready(Ok(0)) => stream.received_end(),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => {
@@ -413,29 +418,40 @@ impl<S: Transport, D: Detector> Io for Round<'_, S, D> {
                 }
             }
         }
-        Input::More
+        (Input::More, now)
     }
 
-    fn poll_output(&mut self, clock: &impl Timer, cx: &mut Context<'_>) {
+    fn poll_output(
+        &mut self,
+        clock: &impl Timer,
+        mut now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> Timestamp {
         let Wire { transport: Some(transport), stream, unflushed, .. } = &mut *self.wire else {
-            return;
+            return now;
         };
         loop {
-            let bytes = stream.to_write(clock.now());
+            let bytes = stream.to_write(now);
             if bytes.is_empty() {
                 break;
             }
-            let end = match transport.poll_write(cx, bytes) {
-                Poll::Pending => return stream.driver_mut().blocked(clock.now()),
+            let written = transport.poll_write(cx, bytes);
+            now = clock.now();
+            let end = match written {
+                Poll::Pending => {
+                    stream.driver_mut().blocked(now);
+                    return now;
+                }
                 Poll::Ready(Ok(0)) => Ended::Transport(ErrorKind::WriteZero),
                 Poll::Ready(Ok(len)) => {
                     *unflushed = true;
-                    stream.wrote(len, clock.now());
+                    stream.wrote(len, now);
                     continue;
                 }
                 Poll::Ready(Err(error)) => Ended::Transport(error.kind()),
             };
-            return stream.driver_mut().end(end);
+            stream.driver_mut().end(end);
+            return now;
         }
         if *unflushed {
             match transport.poll_flush(cx) {
@@ -446,6 +462,7 @@ impl<S: Transport, D: Detector> Io for Round<'_, S, D> {
                 }
             }
         }
+        now
     }
 }
 

@@ -28,10 +28,15 @@ pub(in crate::adapter) trait Io {
     type Detector: Detector;
 
     fn driver(&mut self) -> &mut Driver<Self::Detector>;
-    /// Reads what there is.
-    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> Input;
-    /// Writes what waits, as far as it goes, and reports it.
-    fn poll_output(&mut self, clock: &impl Timer, cx: &mut Context<'_>);
+    /// Reads what there is. Also the time, read after the last of it: clocks are not free.
+    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> (Input, Timestamp);
+    /// Writes what waits, as far as it goes, and reports it. The time afterwards.
+    fn poll_output(
+        &mut self,
+        clock: &impl Timer,
+        now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> Timestamp;
 }
 
 /// A timer, and what it is set to.
@@ -54,35 +59,37 @@ impl<T: Timer> Pulse<T> {
         self.timer.now()
     }
 
-    /// One round of the driver loop, after which `cx` is woken for whatever comes next.
-    pub(in crate::adapter) fn beat(&mut self, io: &mut impl Io, cx: &mut Context<'_>) {
+    /// One round of the driver loop, after which `cx` is woken for whatever comes next. Whether the
+    /// deadline is passed, and the runtime must look at its sockets before it can be acted on.
+    pub(in crate::adapter) fn beat(&mut self, io: &mut impl Io, cx: &mut Context<'_>) -> bool {
         loop {
-            let input = io.poll_input(&self.timer, cx);
+            let (input, now) = io.poll_input(&self.timer, cx);
             if !self.timer.may_poll() {
-                return cx.waker().wake_by_ref();
+                cx.waker().wake_by_ref();
+                return false;
             }
-            let now = self.now();
             io.driver().expire(now);
             let due = io.driver().next_deadline().filter(|&due| now >= due);
             if let (Some(due), Input::Drained) = (due, input) {
                 // The runtime knows what the system has only from its last look, which may be
                 // older than the deadline. The timer has rung only if it looked since.
                 if !self.rang && self.arm(due, cx).is_pending() {
-                    return;
+                    return true;
                 }
                 io.driver().tick(now);
             }
             if input == Input::Enough {
                 io.driver().tick(now);
             }
-            io.poll_output(&self.timer, cx);
+            let now = io.poll_output(&self.timer, now, cx);
             if matches!(input, Input::More | Input::Enough) {
-                return cx.waker().wake_by_ref();
+                cx.waker().wake_by_ref();
+                return false;
             }
-            let Some(deadline) = io.driver().next_deadline() else { return };
-            let overdue = self.now() >= deadline;
+            let Some(deadline) = io.driver().next_deadline() else { return false };
+            let overdue = now >= deadline;
             if (overdue && input == Input::Held) || self.arm(deadline, cx).is_pending() {
-                return;
+                return false;
             }
         }
     }

@@ -140,7 +140,8 @@ impl<D: Detector> Io for Wire<D> {
         &mut self.driver
     }
 
-    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> Input {
+    fn poll_input(&mut self, clock: &impl Timer, cx: &mut Context<'_>) -> (Input, Timestamp) {
+        let mut now = clock.now();
         // One byte more than a frame may have, so that longer ones are seen to be.
         let mut space = [0; MAX_FRAME + 1];
         for _ in 0..MOST_READS {
@@ -148,37 +149,45 @@ impl<D: Detector> Io for Wire<D> {
             match self.socket.poll_recv(cx, &mut buf) {
                 Poll::Pending => {
                     self.overdue = 0;
-                    return Input::Drained;
+                    return (Input::Drained, now);
                 }
-                Poll::Ready(Ok(())) => match datagram::decode(buf.filled()) {
-                    Ok(frame) => self.driver.received(&frame, clock.now()),
-                    Err(_) => self.dropped = self.dropped.saturating_add(1),
-                },
+                Poll::Ready(Ok(())) => {
+                    now = clock.now();
+                    match datagram::decode(buf.filled()) {
+                        Ok(frame) => self.driver.received(&frame, now),
+                        Err(_) => self.dropped = self.dropped.saturating_add(1),
+                    }
+                }
                 Poll::Ready(Err(error)) if concerns_one_datagram(&error) => {
                     self.refused = self.refused.saturating_add(1);
                 }
                 Poll::Ready(Err(error)) => {
                     self.driver.end(Ended::Transport(error.kind()));
-                    return Input::Held;
+                    return (Input::Held, now);
                 }
             }
         }
-        if self.driver.next_deadline().is_none_or(|due| clock.now() < due) {
+        if self.driver.next_deadline().is_none_or(|due| now < due) {
             self.overdue = 0;
-            return Input::More;
+            return (Input::More, now);
         }
         self.overdue = self.overdue.saturating_add(MOST_READS);
         if self.overdue < MOST_OVERDUE {
-            return Input::More;
+            return (Input::More, now);
         }
         self.overdue = 0;
-        Input::Enough
+        (Input::Enough, now)
     }
 
-    fn poll_output(&mut self, clock: &impl Timer, cx: &mut Context<'_>) {
+    fn poll_output(
+        &mut self,
+        clock: &impl Timer,
+        mut now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> Timestamp {
         let mut space = [0; MAX_FRAME];
-        while let Some(frame) = self.driver.next_frame(clock.now()) {
-            let Ok(len) = frame.encode_into(&mut space) else { return };
+        while let Some(frame) = self.driver.next_frame(now) {
+            let Ok(len) = frame.encode_into(&mut space) else { break };
             let bytes = space.get(..len).unwrap_or_default();
             let sent = match self.socket.poll_send(cx, bytes) {
                 // Word of an earlier datagram, which says nothing about this one.
@@ -188,12 +197,14 @@ impl<D: Detector> Io for Wire<D> {
                 }
                 sent => sent,
             };
-            let now = clock.now();
+            now = clock.now();
             if !matches!(sent, Poll::Ready(Ok(_))) {
-                return self.driver.blocked(now);
+                self.driver.blocked(now);
+                break;
             }
             self.driver.begun();
             self.driver.sent(now);
         }
+        now
     }
 }
