@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 # The checks that take too long for .ci/run; docs/TESTING.md says what each is and what it last gave.
-#   tests/long.sh [PART ...]     parts: random sim model faults fuzz mutants failures soak; all of them take most of a day
+#   tests/long.sh [PART ...]     parts: features random sim model faults fuzz mutants failures soak; all of them take most of a day
 # PROPTEST_CASES and FUZZ_SECONDS (for each target) override the defaults. What cannot be had says SKIP.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+# Every pair of features builds.
+features() {
+    command -v cargo-hack >/dev/null || cargo install --quiet --locked cargo-hack
+    cargo hack clippy --quiet --locked --feature-powerset --depth 2 -- -D warnings
+}
 
 random() {
     PROPTEST_CASES="${PROPTEST_CASES:-20000}" cargo test --locked --release --all-features \
@@ -38,7 +44,7 @@ failures() { cargo test --locked --all-features --test failures -- --include-ign
 # A million connects and kills, ten thousand live connections for five minutes.
 soak() { cargo test --locked --features tokio --test soak -- --full; }
 
-for part in "${@:-random sim model faults fuzz mutants failures soak}"; do
+for part in "${@:-features random sim model faults fuzz mutants failures soak}"; do
     for name in $part; do
         printf '\n=== %s\n' "$name"
         "$name"

@@ -45,6 +45,10 @@
 //! with [`LifeRule::AnyByte`](crate::LifeRule::AnyByte) received bytes are life.
 
 mod heartbeat;
+#[cfg_attr(
+    not(any(feature = "tokio", feature = "futures-io")),
+    allow(unused_imports, dead_code, reason = "there is no stream to be counted")
+)]
 mod meter;
 
 pub use heartbeat::Heartbeat;
