@@ -12,8 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The families of rules, in the order of the text; those of the invariants follow it.
-const RULES: [&str; 12] =
-    ["T", "CF", "E", "P", "J", "LC", "A", "RP", "BO", "SV", "FO", "PL"];
+const RULES: [&str; 12] = ["T", "CF", "E", "P", "J", "LC", "A", "RP", "BO", "SV", "FO", "PL"];
 const INVARIANTS: [&str; 5] = ["S", "R", "L", "M", "C"];
 
 type Trace = BTreeMap<Id, BTreeSet<String>>;

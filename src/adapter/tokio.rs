@@ -51,6 +51,7 @@ use super::clock::TokioClock;
 use super::poll::{self, Timer, Transport};
 use super::setup::Setup;
 use super::tcp;
+use crate::config::Config;
 use crate::detector::{Deadline, Detector};
 use crate::time::Timestamp;
 
@@ -76,6 +77,24 @@ impl<D: Detector> Heartbeat<TcpStream, D> {
         tcp::tune(&socket, setup.config().worst_case_detection())?;
         Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
+}
+
+/// What [`Heartbeat::tcp`] does to its socket, for a TCP socket below another stream (TLS, say):
+/// no delay for small frames, and on Linux a small unsent backlog and a bound on what is never
+/// acknowledged, which is the [`worst_case_detection`](crate::Config::worst_case_detection) of the
+/// rules. Call it again when the rules change.
+///
+/// # Errors
+///
+/// The socket refuses these settings.
+pub fn tune_tcp<D: Detector>(socket: &TcpStream, config: &Config<D>) -> io::Result<()> {
+    tcp::tune(socket, config.worst_case_detection())
+}
+
+/// Makes the next close of this socket a reset: for [`on_abort`](poll::Heartbeat::on_abort) of a
+/// stream above it.
+pub fn reset_on_close(socket: &TcpStream) {
+    tcp::reset_on_close(socket);
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Heartbeat<S, D> {

@@ -1,0 +1,9 @@
+//! The program `heartbeat`, used as an operator uses it. Loopback only, and real time: a machine that
+//! stands still for seconds fails them, chance does not.
+#![cfg(all(feature = "cli", unix))]
+
+mod basics;
+mod config;
+mod process;
+mod tls;
+mod watch;
