@@ -12,12 +12,12 @@ use super::{Config, Mode};
 ///
 /// assert_eq!(
 ///     Config::lan().to_string(),
-///     "symmetric, interval 1s, timeout 4s, 3 attempts, found within 6s"
+///     "symmetric, interval 1s, timeout 4s, 3 attempts, found within 5.45s"
 /// );
 /// let responder = Config::builder().mode(Mode::Responder).build()?;
 /// assert_eq!(
 ///     responder.to_string(),
-///     "responder, interval 25s, timeout 55s, found within 1m 10s"
+///     "responder, interval 25s, timeout 55s, found within 70s"
 /// );
 /// let beacon = Config::builder().mode(Mode::Beacon).build()?;
 /// assert_eq!(beacon.to_string(), "beacon, interval 25s");

@@ -75,7 +75,7 @@ fn a_server_judges_living_clients_by_its_new_rules() {
     let client = Running::start(&["watch", &address]);
     line_with(&mut log, "connected");
     client.signal("-STOP");
-    directory.write("rules.toml", "[address.\"127.0.0.1\"]\nwithin = \"1s\"\n");
+    directory.write("rules.toml", "[address.\"127.0.0.1\"]\nwithin = \"2s\"\n");
     server.signal("-HUP");
     line_with(&mut log, "for 127.0.0.1");
     line_with(&mut log, "-> lost (no_response, fault peer_or_path)");
@@ -95,17 +95,17 @@ fn addresses_have_rules_of_their_own_and_flags_go_above_all() {
         let of = |address: &str| {
             let all = events(&lines, "connected");
             let mine = all.into_iter().find(|line| line["address"] == address).expect(address);
-            [mine["interval_ms"].as_f64().unwrap(), mine["timeout_ms"].as_f64().unwrap()]
+            ["interval_ms", "timeout_ms"].map(|span| mine[span].as_f64().unwrap() as u64)
         };
         [of(&first), of(&second)]
     };
     let [one, two] = intervals(&[]);
-    assert_eq!(one, [5_000.0, 20_000.0]);
-    assert_eq!(two[0], 500.0);
+    assert_eq!(one, [5_000, 20_000]);
+    assert_eq!(two[0], 500);
     let [one, two] = intervals(&["--interval", "500ms", "--timeout", "3s"]);
-    assert_eq!((one, two), ([500.0, 3_000.0], [500.0, 3_000.0]));
+    assert_eq!((one, two), ([500, 3_000], [500, 3_000]));
     let [one, two] = intervals(&["--profile", "lan"]);
-    assert_eq!((one, two), ([1_000.0, 4_000.0], [1_000.0, 4_000.0]));
+    assert_eq!((one, two), ([1_000, 4_000], [1_000, 4_000]));
 }
 
 #[test]

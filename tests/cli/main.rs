@@ -2,6 +2,8 @@
 //! stands still for seconds fails them, chance does not.
 #![cfg(all(feature = "cli", unix))]
 
+extern crate alloc;
+
 mod basics;
 mod config;
 mod process;

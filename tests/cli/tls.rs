@@ -21,7 +21,7 @@ fn a_peer_that_is_vouched_for_is_watched_and_both_ends_close_in_time() {
     let [certificate, key] = identity(&directory, "good", "beat.test");
     let (mut server, mut log, address) =
         server_with(&["--tcp", "127.0.0.1:0", "--tls", &certificate, &key]);
-    let args = ["watch", &address, "--json", "--within", "1s", "--tls", "--ca", &certificate];
+    let args = ["watch", &address, "--json", "--within", "5s", "--tls", "--ca", &certificate];
     let named = [&args[..], &["--server-name", "beat.test"]].concat();
     let mut first = Running::start(&named);
     let mut second = Running::start(&named);
@@ -47,9 +47,9 @@ fn a_frozen_tls_server_is_lost_and_its_watcher_does_not_wait_for_it() {
     let (server, _log, address) =
         server_with(&["--tcp", "127.0.0.1:0", "--tls", &certificate, &key]);
     let address = address.replace("127.0.0.1", "localhost");
-    let args = ["watch", &address, "--json", "--within", "1s", "--tls", "--ca", &certificate];
+    let args = ["watch", &address, "--json", "--within", "2s", "--tls", "--ca", &certificate];
     let mut lost = Running::start(&args);
-    let mut closing = Running::start(&args.map(|arg| if arg == "1s" { "1h" } else { arg }));
+    let mut closing = Running::start(&args.map(|arg| if arg == "2s" { "1h" } else { arg }));
     let (mut of_lost, mut of_closing) = (lost.lines(), closing.lines());
     line_with(&mut of_lost, "\"to\":\"alive\"");
     line_with(&mut of_closing, "\"to\":\"alive\"");

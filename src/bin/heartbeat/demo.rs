@@ -123,7 +123,7 @@ impl Show {
         let paragraphs = [
             format!("{}, seed {seed}", style("heartbeat demo").bold()),
             "client <-> fault proxy <-> server, over TCP on 127.0.0.1".to_owned(),
-            format!("rules: {}", config),
+            format!("rules: {config}"),
             format!(
                 "promise: a silent peer is lost within {} of its last byte, plus this program's \
                  own lateness; never before {}. The demo measures from the proxy's write, so \

@@ -84,7 +84,7 @@ pub(crate) struct Opened {
 
 impl Rules {
     /// The rules that were asked for, with `builder` for what nobody has set.
-    pub(crate) fn open(&self, builder: ConfigBuilder) -> Result<Opened, Refused> {
+    pub(crate) fn open(&self, builder: &ConfigBuilder) -> Result<Opened, Refused> {
         // Before it is read: a change meanwhile is a change.
         let file = self.config.clone().map(|path| {
             let stamp = Stamp::of(&path);
@@ -116,7 +116,7 @@ impl Rules {
 }
 
 impl Book {
-    fn new(builder: ConfigBuilder, flags: Layer, file: &File) -> Result<Self, Refused> {
+    fn new(builder: &ConfigBuilder, flags: Layer, file: &File) -> Result<Self, Refused> {
         let resolve = |own: Option<&Layer>| {
             let layers = [Some(&file.all), own, Some(&flags)];
             let settings = Settings::of(layers.into_iter().flatten())?;
@@ -126,12 +126,12 @@ impl Book {
         let own = file.by_address.iter();
         let own = own.map(|(address, layer)| Ok((address.clone(), resolve(Some(layer))?)));
         let own = own.collect::<Result<_, Refused>>()?;
-        Ok(Self { builder, flags, everybody, own })
+        Ok(Self { builder: *builder, flags, everybody, own })
     }
 
     /// The book with another file.
     fn with(&self, file: &File) -> Result<Self, Refused> {
-        Self::new(self.builder, self.flags.clone(), file)
+        Self::new(&self.builder, self.flags.clone(), file)
     }
 
     /// The rules for the peer at `host:port`.
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn config(rules: &Rules) -> Config {
-        let opened = rules.open(Config::builder()).expect("valid");
+        let opened = rules.open(&Config::builder()).expect("valid");
         opened.book.of("").config
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Args {
 const DEFAULT: &str = "127.0.0.1:7007";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let opened = args.rules.open(Config::builder())?;
+    let opened = args.rules.open(&Config::builder())?;
     let tls = match args.tls.as_deref() {
         Some([certificate, key]) => Some(tls::acceptor(certificate, key)?),
         _ => None,

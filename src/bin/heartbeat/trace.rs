@@ -8,12 +8,15 @@ use heartbeat_proto::supervisor::{Outcome, Why};
 use heartbeat_proto::{Liveness, Report};
 use tracing::{debug, info, warn};
 
+use crate::rules::reload::Reloaded;
+
 /// What a heart told of its `peer`.
 pub(crate) fn notice(peer: &dyn Display, notice: &Notice) {
     match notice {
         Notice::Changed { from, report } => changed(peer, *from, report),
         Notice::Found(findings) => debug!(%peer, %findings, "found"),
-        Notice::Ended(Ended::Closed(_)) => info!(%peer, "closed on purpose"),
+        // The change of liveness before it said so.
+        Notice::Ended(Ended::Lost(_) | Ended::Closed(_)) => {}
         Notice::Ended(ended) => warn!(%peer, %ended, "ended"),
         other => info!(%peer, notice = %other, "notice"),
     }
@@ -61,9 +64,9 @@ pub(crate) fn over(peer: &dyn Display, outcome: &Outcome) {
     }
 }
 
-pub(crate) fn rules(reloaded: &crate::rules::reload::Reloaded) {
+pub(crate) fn rules(reloaded: &Reloaded) {
     match reloaded {
-        crate::rules::reload::Reloaded::Refused(why) => warn!(%why, "rules refused"),
-        changed => info!(what = %changed, "rules"),
+        Reloaded::Refused(why) => warn!(%why, "rules refused"),
+        Reloaded::Changed(_) => info!(what = %reloaded, "rules"),
     }
 }

@@ -51,7 +51,7 @@ use crate::{stop, trace};
 ///                   suspicions, late_calls, own_lateness_p99_ms, own_lateness_max_ms
 ///     waiting       cause, delay_ms
 ///     reconfigured  changes [{knob, old, new}]
-///     rules         accepted, changes {address: [{knob, old, new}]}, text
+///     rules         accepted, changes {address ("" for all): [{knob, old, new}]}, text
 ///     ended         on_purpose, code, text, last (a snapshot, or null)
 ///
 /// Spans are milliseconds, null is unknown. Fields may be added, none will be renamed.
@@ -108,10 +108,11 @@ fn address(text: &str) -> Result<String, String> {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     // An operator wants round trips: at once, and even from a peer that talks by itself.
     let base = Config::builder().probing(Probing::Always).first_ping(FirstPing::Immediate);
-    let opened = args.rules.open(base)?;
-    let trust = match args.tls {
-        true => Some(Trust::new(args.ca.as_deref(), args.server_name.as_deref())?),
-        false => None,
+    let opened = args.rules.open(&base)?;
+    let trust = if args.tls {
+        Some(Trust::new(args.ca.as_deref(), args.server_name.as_deref())?)
+    } else {
+        None
     };
     let trace = args.logging.start();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -136,7 +137,19 @@ async fn watch(args: Args, opened: Opened, trust: Option<Trust>) -> Result<ExitC
         let (tell, stop, rules) = (tell.clone(), stop.clone(), rules.clone());
         let plan = args.comeback.plan(&rules.borrow().of(&address).config)?;
         let (give_up, count, clock) = (args.comeback.give_up, args.count, TokioClock::new());
-        let task = Task { index, address, rules, plan, give_up, every, count, tell, stop, clock };
+        let task = Task {
+            index,
+            address,
+            rules,
+            plan,
+            give_up,
+            every,
+            count,
+            answered: 0,
+            tell,
+            stop,
+            clock,
+        };
         if args.udp {
             peers.spawn(udp::watch(task));
         } else {

@@ -14,10 +14,13 @@ pub(crate) enum Knob {
     Span(fn(Builder, Duration) -> Builder),
     Number(fn(Builder, u8) -> Builder),
     Flag(fn(Builder, bool) -> Builder),
-    Choice(&'static [(&'static str, fn(Builder) -> Builder)]),
+    Choice(&'static [Choice]),
     /// Two numbers (the same one twice: one number) and a verdict.
     Rule([&'static str; 2], fn(Builder, [u8; 2], Verdict) -> Builder),
 }
+
+/// A name, and what it chooses.
+type Choice = (&'static str, fn(Builder) -> Builder);
 
 /// What a knob is set to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,19 +175,19 @@ impl Knob {
     }
 
     /// Does nothing with a value of another knob.
-    pub(crate) fn set(self, builder: Builder, value: &Value) -> Builder {
+    pub(crate) fn set(self, builder: &Builder, value: &Value) -> Builder {
         match (self, value) {
-            (Self::Span(set), Value::Span(span)) => set(builder, *span),
-            (Self::Number(set), Value::Number(number)) => set(builder, *number),
-            (Self::Flag(set), Value::Flag(flag)) => set(builder, *flag),
+            (Self::Span(set), Value::Span(span)) => set(*builder, *span),
+            (Self::Number(set), Value::Number(number)) => set(*builder, *number),
+            (Self::Flag(set), Value::Flag(flag)) => set(*builder, *flag),
             (Self::Choice(choices), Value::Choice(wanted)) => {
                 let choice = choices.iter().find(|(name, _)| name == wanted);
-                choice.map_or(builder, |(_, set)| set(builder))
+                choice.map_or(*builder, |(_, set)| set(*builder))
             }
             (Self::Rule(_, set), Value::Rule([(_, one), (_, two)], then)) => {
-                set(builder, [*one, *two], *then)
+                set(*builder, [*one, *two], *then)
             }
-            _ => builder,
+            _ => *builder,
         }
     }
 }

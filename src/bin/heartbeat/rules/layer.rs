@@ -101,10 +101,11 @@ impl Settings {
     }
 
     /// The rules that they make, with `builder` for what is not set.
-    pub(crate) fn config(&self, mut builder: ConfigBuilder) -> Result<Config, Refused> {
+    pub(crate) fn config(&self, builder: &ConfigBuilder) -> Result<Config, Refused> {
+        let mut builder = *builder;
         for (name, (value, _)) in &self.0 {
             if let Some((_, knob)) = knob::find(name) {
-                builder = knob.set(builder, value);
+                builder = knob.set(&builder, value);
             }
         }
         builder

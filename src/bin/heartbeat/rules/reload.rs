@@ -42,13 +42,13 @@ impl core::fmt::Display for Reloaded {
             Self::Changed(changes) if changes.is_empty() => f.write_str("reloaded: no changes"),
             Self::Changed(changes) => {
                 f.write_str("reloaded:")?;
-                for (address, changes) in changes {
+                for (place, (address, changes)) in changes.iter().enumerate() {
+                    let end = if place == 0 { "" } else { ";" };
                     let scope = if address.is_empty() { "" } else { " for " };
-                    write!(f, "{scope}{address}")?;
+                    write!(f, "{end}{scope}{address}")?;
                     for (index, change) in changes.iter().enumerate() {
                         write!(f, "{} {change}", if index == 0 { "" } else { "," })?;
                     }
-                    f.write_str(";")?;
                 }
                 Ok(())
             }

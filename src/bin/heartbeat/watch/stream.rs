@@ -19,13 +19,13 @@ use crate::trace;
 pub(crate) async fn watch(task: Task, tls: Option<Trust>) {
     let address = task.address.clone();
     let over = match tls {
-        None => keep(task.clone(), || connect(&address)).await,
+        None => Box::pin(keep(task.clone(), || connect(&address))).await,
         Some(trust) => {
             let connect = || async {
                 let socket = connect(&address).await?;
                 trust.shake(&address, socket).await
             };
-            keep(task.clone(), connect).await
+            Box::pin(keep(task.clone(), connect)).await
         }
     };
     task.tell(News::Over(over));
@@ -64,7 +64,11 @@ where
             halt = task.halt(gone) => {
                 let failed = client.supervisor().retries() > 0;
                 let _ = timeout(DRAIN_LIMIT, client.close()).await;
-                return Task::ended_without(halt, failed || last.is_some());
+                return match last {
+                    // It was the end already.
+                    Some(over) if !failed => over,
+                    last => Task::ended_without(halt, failed || last.is_some()),
+                };
             }
         };
         if let Err(gave_up) = connected {

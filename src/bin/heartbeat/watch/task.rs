@@ -28,6 +28,8 @@ pub(crate) struct Task {
     pub(crate) give_up: Option<Duration>,
     pub(crate) every: Duration,
     pub(crate) count: Option<NonZeroU64>,
+    /// Answers on earlier connections.
+    pub(crate) answered: u64,
     pub(crate) tell: UnboundedSender<(usize, News)>,
     pub(crate) stop: Stop,
     pub(crate) clock: TokioClock,
@@ -118,7 +120,10 @@ impl Task {
         counter.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                ended = heart.beat() => return Ok(over(heart, ended)),
+                ended = heart.beat() => {
+                    self.answered += answers(heart);
+                    return Ok(over(heart, ended));
+                }
                 () = self.stop.wanted() => return Err(Halt::Asked("said goodbye")),
                 _ = ticker.tick() => {
                     self.tell(News::Snapshot(Snapshot::of(heart.driver(), heart.now())));
@@ -133,7 +138,7 @@ impl Task {
                     }
                 }
                 _ = counter.tick(), if self.count.is_some() => {
-                    let answered = heart.driver().machine().rtt_histogram().count();
+                    let answered = self.answered + answers(heart);
                     if self.count.is_some_and(|count| answered >= count.get()) {
                         return Err(Halt::Asked("answered as often as asked for"));
                     }
@@ -171,6 +176,10 @@ impl Task {
 
 const NOT_REGAINED: &str = "the peer was lost, and not regained before the end";
 const GAVE_UP: &str = "the peer was gone for too long (--give-up)";
+
+fn answers(heart: &impl Heart) -> u64 {
+    heart.driver().machine().rtt_histogram().count()
+}
 
 fn over(heart: &impl Heart, result: io::Result<()>) -> Over {
     let last = Snapshot::of(heart.driver(), heart.now());

@@ -124,8 +124,9 @@ impl View {
 fn event(news: &News) -> Option<String> {
     Some(match news {
         // The start is told by the line before.
-        News::Snapshot(_) | News::Connecting(_) => return None,
-        News::Changed { from: Liveness::Idle, .. } => return None,
+        News::Snapshot(_) | News::Connecting(_) | News::Changed { from: Liveness::Idle, .. } => {
+            return None;
+        }
         News::Connected { to, config } => format!("connected ({to}): {config}"),
         News::Waiting { .. } => now(news)?,
         News::Reconfigured(changes) => {
