@@ -5,6 +5,7 @@
 
 mod builder;
 pub(crate) mod check;
+mod display;
 mod error;
 mod policy;
 

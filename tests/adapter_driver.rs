@@ -535,3 +535,42 @@ fn nobody_is_judged_by_a_frame_before_the_answer_behind_it() {
     let data = [Encoder::header(5).unwrap().as_slice(), b"bytes"].concat();
     assert_eq!(answered(LifeRule::ExactPong, &data), Liveness::Alive);
 }
+
+/// A change of the rules reaches everything that goes by them: deadlines, pongs, the period that
+/// beacons promise.
+#[test]
+fn a_driver_goes_on_under_other_rules() {
+    let slow = Config::builder().interval(ms(60_000)).timeout(ms(150_000)).jitter_percent(0);
+    let slow = slow.first_ping(FirstPing::Immediate).build().unwrap();
+    let mut driver = Driver::new(slow, at(0));
+    while driver.next_frame(at(0)).is_some() {
+        driver.begun();
+        driver.sent(at(0));
+    }
+    assert!(driver.next_deadline().unwrap() > at(1000));
+    let quick = Config::builder().interval(ms(100)).timeout(ms(400)).answer_each(true);
+    driver.reconfigure(quick.build().unwrap(), at(1000));
+    assert_ne!(driver.liveness(), Liveness::Lost, "nobody is convicted by the change");
+    assert!(driver.next_deadline().unwrap() <= at(1100));
+    assert!(driver.machine().config().write_reports(), "as in a setup");
+    driver.received(&ping(1), at(1001));
+    driver.received(&ping(2), at(1001));
+    let mut pongs = 0;
+    while let Some(frame) = driver.next_frame(at(1001)) {
+        pongs += u32::from(matches!(frame, Frame::Pong { .. }));
+        driver.begun();
+        driver.sent(at(1001));
+    }
+    assert_eq!(pongs, 2, "each ping is answered now");
+
+    let beacons = |interval| {
+        let builder = Config::builder().mode(Mode::Beacon).interval(interval);
+        builder.jitter_percent(0).build().unwrap()
+    };
+    let mut driver = Driver::new(beacons(ms(1000)), at(0));
+    driver.reconfigure(beacons(ms(300)), at(1));
+    let due = driver.next_deadline().unwrap();
+    driver.tick(due);
+    let beacon = format!("{:?}", driver.next_frame(due).unwrap());
+    assert!(beacon.contains("300ms"), "{beacon}");
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use core::future::{Future, pending};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
@@ -517,4 +518,21 @@ async fn a_server_that_restarts_gets_its_client_back() {
         steps.iter().filter(|step| is(step)).count()
     };
     assert!(waited(Cause::Goodbye) == 2 && waited(Cause::Refused) >= 1, "{steps:?}");
+}
+
+/// What it is asked to do before a stream is dropped without a goodbye, for each of them.
+#[tokio::test(start_paused = true)]
+async fn every_aborted_stream_is_treated_as_was_asked() {
+    static ABORTED: AtomicUsize = AtomicUsize::new(0);
+    let (server, _silent) = server();
+    let it = Supervised::new(quick(), plan());
+    let mut it = it.on_abort(|_| {
+        ABORTED.fetch_add(1, Ordering::Relaxed);
+    });
+    for aborted in 1..=2 {
+        let heart = it.connected(|| async { dial(&server) }).await.unwrap();
+        let ended = heart.drive().await.unwrap_err();
+        assert!(matches!(Ended::of(&ended), Some(Ended::Lost(_))), "{ended}");
+        assert_eq!(ABORTED.load(Ordering::Relaxed), aborted);
+    }
 }

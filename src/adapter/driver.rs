@@ -8,7 +8,7 @@ use super::outbox::{Beat, Outbox};
 use super::setup::{Observer, Setup, random};
 use crate::action::{Action, Actions};
 use crate::codec::{Frame, Link, Status};
-use crate::config::Mode;
+use crate::config::{Config, Mode};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::heartbeat::HeartbeatMachine;
@@ -131,6 +131,33 @@ impl<D: Detector> Driver<D> {
         self.now = self.now.max(now);
         if self.ended.is_none() {
             let actions = self.machine.handle(event, now);
+            self.perform(actions, self.now);
+        }
+    }
+
+    /// Goes on under other rules from now on, as
+    /// [`HeartbeatMachine::reconfigure`] does (rule LC9): nobody is convicted by the change. Drive
+    /// it afterwards, or wait for the new [`next_deadline`](Self::next_deadline). As in a new
+    /// [`Setup`], writes are reported whatever `config` says. After the end it is for the
+    /// [next connection](Self::reconnected).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use heartbeat_proto::{Config, Timestamp, adapter::Driver};
+    ///
+    /// let mut driver = Driver::new(Config::wan(), Timestamp::EPOCH);
+    /// driver.reconfigure(Config::lan(), Timestamp::EPOCH);
+    /// assert_eq!(driver.machine().config().interval(), Duration::from_secs(1));
+    /// ```
+    pub fn reconfigure(&mut self, config: Config<D>, now: Timestamp) {
+        self.now = self.now.max(now);
+        let actions = self.machine.reconfigure(Setup::new(config).config, now);
+        let config = self.machine.config();
+        self.outbox.answer_each(config.answer_each);
+        if config.mode() == Mode::Beacon {
+            self.link = self.link.clone().with_period(config.interval());
+        }
+        if self.ended.is_none() {
             self.perform(actions, self.now);
         }
     }

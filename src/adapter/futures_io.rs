@@ -63,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + std::os::fd::AsFd, D: Detector> Heartbe
     /// The socket refuses these settings.
     pub fn tcp(socket: S, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         let setup = setup.into();
-        tcp::tune(&socket, &setup)?;
+        tcp::tune(&socket, setup.config())?;
         Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
 }

@@ -45,6 +45,11 @@ impl Outbox {
         Self { each: answer_each, ..Self::default() }
     }
 
+    /// For the pongs that come from now on.
+    pub(super) const fn answer_each(&mut self, each: bool) {
+        self.each = each;
+    }
+
     /// The newest frame of a kind replaces one that still waits, but for pongs in `each` mode.
     pub(super) fn put(&mut self, frame: Frame, now: Timestamp) {
         match frame {

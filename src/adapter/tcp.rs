@@ -4,17 +4,17 @@
 //! layer between, TLS or WebSocket, does it to the socket below:
 //!
 //! ```no_run
-//! use heartbeat_proto::adapter::{Setup, tcp, tokio::Heartbeat};
+//! use heartbeat_proto::Config;
+//! use heartbeat_proto::adapter::{tcp, tokio::Heartbeat};
 //! # use tokio::io::{AsyncRead, AsyncWrite};
 //! # use tokio::net::TcpStream;
 //! # async fn handshake(socket: TcpStream) -> std::io::Result<TcpStream> { Ok(socket) }
 //!
 //! async fn connect(address: &str) -> std::io::Result<Heartbeat<TcpStream>> {
 //!     let socket = TcpStream::connect(address).await?;
-//!     let setup = Setup::new(heartbeat_proto::Config::wan());
-//!     tcp::tune(&socket, &setup)?;
+//!     tcp::tune(&socket, &Config::wan())?;
 //!     let tls = handshake(socket).await?;
-//!     Ok(Heartbeat::new(tls, setup).on_abort(|tls| tcp::reset_on_close(&**tls)))
+//!     Ok(Heartbeat::new(tls, Config::wan()).on_abort(|tls| tcp::reset_on_close(&**tls)))
 //! }
 //! ```
 
@@ -26,6 +26,7 @@ use std::os::fd::AsFd as AsSocket;
 use std::os::windows::io::AsSocket;
 
 use super::setup::{Setup, longest_wait};
+use crate::config::Config;
 use crate::detector::Detector;
 
 /// Bytes that the kernel takes but does not send yet. Behind a large backlog a ping counts as
@@ -41,13 +42,14 @@ const UNSENT: u32 = 128 * 1024;
 /// for a quarter of an hour) is the longest that the machine waits before a verdict: for silence, for a
 /// stalled writer, for a drain. No shorter, for the machine must be the first to convict: it has the
 /// evidence. And no longer, for whatever the machine has given up, or a program dropped without a
-/// verdict, holds memory of the kernel until then. It is in whole milliseconds, rounded up.
+/// verdict, holds memory of the kernel until then. It is in whole milliseconds, rounded up. Call
+/// it again when the rules change.
 ///
 /// # Errors
 ///
 /// The system refuses.
-pub fn tune<D: Detector>(socket: &impl AsSocket, setup: &Setup<D>) -> io::Result<()> {
-    tune_for(socket, longest_wait(setup.config()))
+pub fn tune<D: Detector>(socket: &impl AsSocket, config: &Config<D>) -> io::Result<()> {
+    tune_for(socket, longest_wait(Setup::new(*config).config()))
 }
 
 pub(super) fn tune_for(socket: &impl AsSocket, limit: Duration) -> io::Result<()> {

@@ -73,7 +73,7 @@ impl<D: Detector> Heartbeat<TcpStream, D> {
     /// Outside of a tokio runtime with time enabled, as all of tokio's timers.
     pub fn tcp(socket: TcpStream, setup: impl Into<Setup<D>>) -> io::Result<Self> {
         let setup = setup.into();
-        tcp::tune(&socket, &setup)?;
+        tcp::tune(&socket, setup.config())?;
         Ok(Self::new(socket, setup).on_abort(|socket| tcp::reset_on_close(&**socket)))
     }
 }

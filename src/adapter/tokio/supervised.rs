@@ -124,6 +124,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Supervised<S, D> {
         }
     }
 
+    /// What to do with a stream before it is dropped without a goodbye; see
+    /// [`poll::Heartbeat::on_abort`](crate::adapter::poll::Heartbeat::on_abort).
+    #[must_use]
+    pub fn on_abort(self, abort: fn(&TokioIo<S>)) -> Self {
+        Self { abort, ..self }
+    }
+
     /// Who is told each new [`Step`]: connecting, running, waiting, over. Called from within
     /// [`connected`](Self::connected), so it must not block. (What happens on a connection is told to the
     /// observer of the [`Setup`].)

@@ -22,7 +22,6 @@ use self::outcome::{DELIVERY, Outcome, table};
 use self::proxy::Proxy;
 use self::scenes::Stage;
 use self::server::Server;
-use crate::rules;
 use crate::say::{self, span};
 
 /// Watch every fault being found, over real sockets, in about 15 seconds.
@@ -124,7 +123,7 @@ impl Show {
         let paragraphs = [
             format!("{}, seed {seed}", style("heartbeat demo").bold()),
             "client <-> fault proxy <-> server, over TCP on 127.0.0.1".to_owned(),
-            format!("rules: {}", rules::describe(config)),
+            format!("rules: {config}"),
             format!(
                 "promise: a silent peer is lost within {} of its last byte, plus this program's \
                  own lateness; never before {}. The demo measures from the proxy's write, so \

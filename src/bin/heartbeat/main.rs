@@ -3,11 +3,17 @@
 extern crate alloc;
 
 mod demo;
+mod lines;
+mod logging;
+mod over_tcp;
 mod rules;
 mod say;
 mod serve;
 mod simulate;
 mod stop;
+mod tls;
+mod trace;
+mod usage;
 mod watch;
 
 use std::process::ExitCode;
@@ -16,8 +22,8 @@ use clap::{Parser, Subcommand};
 
 /// Keep connections alive, find dead peers, never kill the living.
 ///
-/// Exit codes: 0 everything ended on purpose, 1 a peer was lost or could not be reached (demo and
-/// simulate: a promise was broken), 2 bad usage or configuration.
+/// Exit codes: 0 everything ended on purpose, 1 a peer was lost and not regained, or could not be
+/// reached (demo and simulate: a promise was broken), 2 bad usage or configuration.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 struct Cli {
@@ -42,8 +48,8 @@ fn main() -> ExitCode {
     };
     ended.unwrap_or_else(|error| {
         eprintln!("heartbeat: {error:#}");
-        let bad_rules = error.is::<heartbeat_proto::ConfigError>();
-        ExitCode::from(if bad_rules { USAGE } else { LOST })
+        let usage = error.is::<rules::Refused>() || error.is::<usage::Usage>();
+        ExitCode::from(if usage { USAGE } else { LOST })
     })
 }
 

@@ -1,10 +1,10 @@
 //! `heartbeat serve`: answers heartbeats over TCP and UDP.
 
-pub(crate) mod log;
 pub(crate) mod tcp;
 mod udp;
 
 use core::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -12,10 +12,13 @@ use heartbeat_proto::adapter::{Notice, Setup};
 use heartbeat_proto::{Config, Liveness};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use self::log::Log;
-use crate::rules::{self, Rules};
-use crate::stop;
+use self::tcp::Manner;
+use crate::lines::{self, Lines};
+use crate::logging::Logging;
+use crate::rules::{Opened, Rules, reload};
+use crate::{say, stop, tls, trace};
 
 /// Answer heartbeats over TCP and UDP, and find dead clients.
 ///
@@ -23,6 +26,8 @@ use crate::stop;
 /// UDP is answered without any state: one pong for a ping, never longer than it, so that a forged
 /// sender's address gains nothing. Ctrl-C says goodbye to all TCP clients, waits for them for at
 /// most two seconds, and ends with 0; a second Ctrl-C ends at once.
+///
+/// With --config the rules come from a file, too, that is read again when it changes and at SIGHUP.
 ///
 /// Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 an address cannot be listened on, 2 bad usage or
 /// configuration.
@@ -38,6 +43,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_clients: u32,
+    /// TCP clients must speak TLS: the server's certificate chain and its key (PEM)
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    tls: Option<Vec<PathBuf>>,
+    #[command(flatten)]
+    logging: Logging,
     #[command(flatten)]
     rules: Rules,
 }
@@ -46,19 +56,35 @@ pub(crate) struct Args {
 const DEFAULT: &str = "127.0.0.1:7007";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.rules.config(&Config::builder())?;
+    let opened = args.rules.open(&Config::builder())?;
+    let tls = match args.tls.as_deref() {
+        Some([certificate, key]) => Some(tls::acceptor(certificate, key)?),
+        _ => None,
+    };
+    let trace = args.logging.start();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (log, printer) = log::start();
-    let ended = runtime.block_on(serve(args, config, log));
-    // With it go the last tasks that hold the log.
+    let log = lines::start(|line| say::line(line));
+    let ended = runtime.block_on(serve(args, opened, tls, log.clone()));
+    // With it go the last tasks that write to the log.
     runtime.shutdown_timeout(stop::DRAIN_LIMIT);
-    printer.finish();
+    log.finish();
+    trace.iter().for_each(Lines::finish);
     ended
 }
 
-async fn serve(args: &Args, config: Config, log: Log) -> anyhow::Result<ExitCode> {
+async fn serve(
+    args: &Args,
+    opened: Opened,
+    tls: Option<TlsAcceptor>,
+    log: Lines,
+) -> anyhow::Result<ExitCode> {
     let (stopper, mut stop) = stop::pair();
     let mut services = JoinSet::new();
+    let told = log.clone();
+    let rules = reload::follow(opened, move |reloaded| {
+        trace::rules(&reloaded);
+        told.line(format_args!("rules {reloaded}"));
+    });
     let tcp = match (args.tcp, args.udp) {
         (None, None) => Some(DEFAULT.parse()?),
         (tcp, _) => tcp,
@@ -67,13 +93,17 @@ async fn serve(args: &Args, config: Config, log: Log) -> anyhow::Result<ExitCode
         let socket = TcpListener::bind(address).await;
         let socket = socket.with_context(|| format!("cannot listen on {address}/tcp"))?;
         let address = socket.local_addr()?;
-        log.line(format_args!("listening on {address}/tcp: {}", rules::describe(&config)));
-        let clients = log.clone();
-        let setup = move |peer| {
+        let over = if tls.is_some() { ", TLS" } else { "" };
+        let config = rules.borrow().of("").config;
+        log.line(format_args!("listening on {address}/tcp{over}: {config}"));
+        let (clients, book) = (log.clone(), rules.clone());
+        let setup = move |peer: SocketAddr| {
             let log = clients.clone();
-            Setup::new(config).observer(move |notice| told(&log, peer, notice))
+            let config = book.borrow().of(&peer.to_string()).config;
+            Setup::new(config).observer(move |notice| told_by(&log, peer, notice))
         };
-        services.spawn(tcp::serve(socket, args.max_clients, setup, log.clone(), stop.clone()));
+        let manner = Manner { setup, tls, rules: Some(rules) };
+        services.spawn(tcp::serve(socket, args.max_clients, manner, log.clone(), stop.clone()));
     }
     if let Some(address) = args.udp {
         let socket = UdpSocket::bind(address).await;
@@ -91,7 +121,8 @@ async fn serve(args: &Args, config: Config, log: Log) -> anyhow::Result<ExitCode
 }
 
 /// Logs what a client's heart told.
-fn told(log: &Log, client: SocketAddr, notice: Notice) {
+fn told_by(log: &Lines, client: SocketAddr, notice: Notice) {
+    trace::notice(&client, &notice);
     match notice {
         Notice::Changed { from: Liveness::Idle, .. } => {
             log.line(format_args!("{client} connected"));

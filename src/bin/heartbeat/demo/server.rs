@@ -9,7 +9,9 @@ use heartbeat_proto::{Config, ConfigError, Mode};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::serve::{log, tcp};
+use crate::lines;
+use crate::say;
+use crate::serve::tcp::{self, Manner};
 use crate::stop::{self, Stopper};
 
 #[derive(Debug)]
@@ -26,8 +28,10 @@ impl Server {
         let address = listener.local_addr()?;
         let (stopper, stop) = stop::pair();
         // It tells nothing but errors of `accept`.
-        let (log, _) = log::start();
-        let task = tokio::spawn(tcp::serve(listener, 16, move |_| Setup::new(config), log, stop));
+        let log = lines::start(|line| say::line(line));
+        let setup = move |_| Setup::new(config);
+        let manner = Manner { setup, tls: None, rules: None };
+        let task = tokio::spawn(tcp::serve(listener, 16, manner, log, stop));
         Ok(Self { address, stopper, task })
     }
 

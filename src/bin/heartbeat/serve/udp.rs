@@ -5,7 +5,7 @@ use core::time::Duration;
 use heartbeat_proto::codec::{MAX_FRAME, datagram};
 use tokio::net::UdpSocket;
 
-use super::log::Log;
+use crate::lines::Lines;
 use crate::stop::Stop;
 
 /// After an error of the socket that is not about one datagram.
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Answers each ping with its pong and drops everything else, until `stop`. A table of peers would
 /// find those that are gone, but could be filled by forged senders; whoever needs one end's verdict
 /// pings from that end.
-pub(crate) async fn reflect(socket: UdpSocket, log: Log, mut stop: Stop) {
+pub(crate) async fn reflect(socket: UdpSocket, log: Lines, mut stop: Stop) {
     // One byte more than a frame may have, so that longer ones are seen to be.
     let mut space = [0; MAX_FRAME + 1];
     loop {

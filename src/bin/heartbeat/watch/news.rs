@@ -4,10 +4,15 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use heartbeat_proto::adapter::{Driver, Ended};
+use heartbeat_proto::backoff::Cause;
 use heartbeat_proto::{Config, Findings, Histogram, Liveness, Report, Stats};
+
+use crate::rules::Change;
 
 #[derive(Clone, Debug)]
 pub(crate) enum News {
+    /// A connect begins; the number of it.
+    Connecting(u64),
     Connected {
         to: SocketAddr,
         config: Config,
@@ -18,6 +23,13 @@ pub(crate) enum News {
     },
     Found(Findings),
     Snapshot(Box<Snapshot>),
+    /// The rules are others now.
+    Reconfigured(Vec<Change>),
+    /// There is no connection; the next connect comes after this time.
+    Waiting {
+        cause: Cause,
+        delay: Duration,
+    },
     /// The last news.
     Over(Over),
 }
@@ -29,8 +41,10 @@ pub(crate) enum Over {
     OnPurpose { what: &'static str, last: Option<Box<Snapshot>> },
     /// The connection broke or the verdict fell.
     Lost { ended: Ended, last: Box<Snapshot> },
-    /// There never was a connection.
+    /// No connection came about.
     Unreachable(String),
+    /// There was an end to trying while the peer was gone.
+    Gone(&'static str),
 }
 
 /// How a connection is, at one moment.
@@ -46,9 +60,9 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn of(driver: &Driver, now: heartbeat_proto::Timestamp) -> Self {
+    pub(crate) fn of(driver: &Driver, now: heartbeat_proto::Timestamp) -> Box<Self> {
         let machine = driver.machine();
-        Self {
+        Box::new(Self {
             liveness: driver.liveness(),
             suspicion: machine.suspicion(now),
             rtt: *machine.rtt_histogram(),
@@ -56,6 +70,6 @@ impl Snapshot {
             lateness: *machine.lateness(),
             stats: *machine.stats(),
             report: driver.report(),
-        }
+        })
     }
 }

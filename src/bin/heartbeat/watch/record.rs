@@ -1,17 +1,22 @@
 //! The lines of `--json`.
 
+use alloc::collections::BTreeMap;
+
 use heartbeat_proto::Report;
 use heartbeat_proto::adapter::Ended;
 use serde::Serialize;
 
 use super::news::{News, Over, Snapshot};
+use crate::rules::Change;
+use crate::rules::reload::Reloaded;
 use crate::say::{millis, wall_clock};
 
 /// One line. Spans are milliseconds; what is not known is `null`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Record<'a> {
     time: String,
-    address: &'a str,
+    /// `null` where it is about the program.
+    address: Option<&'a str>,
     #[serde(flatten)]
     what: What,
 }
@@ -19,10 +24,14 @@ pub(crate) struct Record<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum What {
+    Connecting { attempt: u64 },
     Connected { to: String, interval_ms: f64, timeout_ms: f64, promise_ms: f64 },
     Transition { from: &'static str, to: &'static str, report: ReportRecord },
     Found { findings: Vec<&'static str> },
     Snapshot(SnapshotRecord),
+    Waiting { cause: &'static str, delay_ms: f64 },
+    Reconfigured { changes: Vec<Change> },
+    Rules { accepted: bool, changes: BTreeMap<String, Vec<Change>>, text: String },
     Ended { on_purpose: bool, code: &'static str, text: String, last: Option<SnapshotRecord> },
 }
 
@@ -72,9 +81,23 @@ impl<'a> Record<'a> {
             },
             News::Found(findings) => What::Found { findings: findings.names().collect() },
             News::Snapshot(snapshot) => What::Snapshot((&**snapshot).into()),
+            News::Connecting(attempt) => What::Connecting { attempt: *attempt },
+            News::Waiting { cause, delay } => {
+                What::Waiting { cause: cause.code(), delay_ms: millis(*delay) }
+            }
+            News::Reconfigured(changes) => What::Reconfigured { changes: changes.clone() },
             News::Over(over) => ended(over),
         };
-        Self { time: wall_clock(), address, what }
+        Self { time: wall_clock(), address: Some(address), what }
+    }
+
+    pub(crate) fn of_rules(reloaded: &Reloaded) -> Self {
+        let (accepted, changes) = match reloaded {
+            Reloaded::Changed(changes) => (true, changes.clone()),
+            Reloaded::Refused(_) => (false, BTreeMap::new()),
+        };
+        let what = What::Rules { accepted, changes, text: reloaded.to_string() };
+        Self { time: wall_clock(), address: None, what }
     }
 }
 
@@ -91,6 +114,12 @@ fn ended(over: &Over) -> What {
             code: code(ended),
             text: ended.to_string(),
             last: Some((&**last).into()),
+        },
+        Over::Gone(text) => What::Ended {
+            on_purpose: false,
+            code: "not_regained",
+            text: (*text).to_owned(),
+            last: None,
         },
         Over::Unreachable(text) => {
             What::Ended { on_purpose: false, code: "unreachable", text: text.clone(), last: None }

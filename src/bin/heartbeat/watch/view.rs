@@ -9,7 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::news::{News, Over, Snapshot};
 use super::record::{Record, code};
-use crate::rules;
+use crate::rules::Change;
+use crate::rules::reload::Reloaded;
 use crate::say::{self, span};
 
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl View {
                 }
             }
             Kind::Live { bars, .. } => {
-                if let (Some(bar), Some(text)) = (bars.get(index), numbers(news)) {
+                if let (Some(bar), Some(text)) = (bars.get(index), now(news)) {
                     bar.set_message(text);
                 }
                 if let Some(text) = event(news) {
@@ -84,6 +85,14 @@ impl View {
                     bar.finish_with_message(end_in_short(over));
                 }
             }
+        }
+    }
+
+    /// What became of a changed file.
+    pub(crate) fn rules(&self, reloaded: &Reloaded) {
+        match self.kind {
+            Kind::Json => say::json(&Record::of_rules(reloaded)),
+            _ => self.log("rules", &reloaded.to_string()),
         }
     }
 
@@ -115,8 +124,15 @@ impl View {
 fn event(news: &News) -> Option<String> {
     Some(match news {
         // The start is told by the line before.
-        News::Snapshot(_) | News::Changed { from: Liveness::Idle, .. } => return None,
-        News::Connected { to, config } => format!("connected ({to}): {}", rules::describe(config)),
+        News::Snapshot(_) | News::Connecting(_) | News::Changed { from: Liveness::Idle, .. } => {
+            return None;
+        }
+        News::Connected { to, config } => format!("connected ({to}): {config}"),
+        News::Waiting { .. } => now(news)?,
+        News::Reconfigured(changes) => {
+            let changes: Vec<_> = changes.iter().map(Change::to_string).collect();
+            format!("reconfigured: {}", changes.join(", "))
+        }
         News::Changed { from, report } => {
             let (from, to) = (paint(*from), paint(report.liveness));
             let text = report.to_string();
@@ -130,6 +146,17 @@ fn event(news: &News) -> Option<String> {
 }
 
 /// The live line.
+fn now(news: &News) -> Option<String> {
+    match news {
+        News::Connecting(attempt) => Some(format!("connecting (attempt {attempt}) ...")),
+        News::Waiting { cause, delay } => {
+            let gone = style("gone").red().bold();
+            Some(format!("{gone} ({cause}), next try in {}", span(*delay)))
+        }
+        news => numbers(news),
+    }
+}
+
 fn numbers(news: &News) -> Option<String> {
     let News::Snapshot(snapshot) = news else { return None };
     Some(snapshot_line(snapshot))
@@ -168,6 +195,7 @@ fn verdict(over: &Over) -> String {
         Over::Lost { ended, .. } if ended.report().is_some() => end_in_short(over),
         Over::Lost { ended, .. } => format!("{} {ended}", style("over:").red().bold()),
         Over::Unreachable(text) => format!("{} {text}", style("over:").red().bold()),
+        Over::Gone(text) => format!("{} {text}", style("over:").red().bold()),
     }
 }
 
@@ -178,6 +206,7 @@ fn end_in_short(over: &Over) -> String {
             style(format!("over: {}", code(ended))).red().bold().to_string()
         }
         Over::Unreachable(_) => style("over: unreachable").red().bold().to_string(),
+        Over::Gone(_) => style("over: not regained").red().bold().to_string(),
     }
 }
 

@@ -1,103 +1,15 @@
-//! The program `heartbeat`, used as an operator uses it. Loopback only, and real time: a machine that
-//! stands still for seconds fails them, chance does not.
-#![cfg(all(feature = "cli", unix))]
+//! What an operator does first: help, wrong arguments, a server and a watcher, the demo.
 
 use core::time::Duration;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::UdpSocket;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::Instant;
+use std::process::Command;
 
 use heartbeat_proto::PingId;
 use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
 use serde_json::Value;
 
-fn heartbeat(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_heartbeat"));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    heartbeat(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A running program, killed if the test fails.
-struct Running(Child);
-
-impl Running {
-    fn start(args: &[&str]) -> Self {
-        Self(heartbeat(args).spawn().expect("the program starts"))
-    }
-
-    fn lines(&mut self) -> BufReader<ChildStdout> {
-        BufReader::new(self.0.stdout.take().expect("standard output is piped"))
-    }
-
-    fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
-    }
-
-    /// The exit code, at the latest after `limit`.
-    fn code_within(&mut self, limit: Duration) -> Option<i32> {
-        let until = now() + limit;
-        while now() < until {
-            if let Some(status) = self.0.try_wait().expect("it can be waited for") {
-                return status.code();
-            }
-            sleep(Duration::from_millis(10));
-        }
-        panic!("still running after {limit:?}");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a program runs is real time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// Reads lines until one contains `what`, and returns it.
-fn line_with(lines: &mut impl BufRead, what: &str) -> String {
-    let mut seen = String::new();
-    loop {
-        let mut line = String::new();
-        assert_ne!(lines.read_line(&mut line).expect("readable"), 0, "no `{what}` in:\n{seen}");
-        if line.contains(what) {
-            return line;
-        }
-        seen.push_str(&line);
-    }
-}
-
-/// A server on a free port: the running program, its output and its address.
-fn server(protocol: &str) -> (Running, BufReader<ChildStdout>, String) {
-    let mut server = Running::start(&["serve", &format!("--{protocol}"), "127.0.0.1:0"]);
-    let mut lines = server.lines();
-    let line = line_with(&mut lines, "listening on ");
-    let address = line.split(['/', ' ']).nth(3).expect("an address").to_owned();
-    (server, lines, address)
-}
-
-fn json_lines(output: &str) -> Vec<Value> {
-    output.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
-}
-
-fn events<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
-    lines.iter().filter(|line| line["event"] == event).collect()
-}
+use crate::process::{Running, events, json_lines, line_with, now, run, server, text};
 
 #[test]
 fn help_of_every_command_tells_its_exit_codes() {
