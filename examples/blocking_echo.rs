@@ -10,7 +10,7 @@ use heartbeat_proto::adapter::Setup;
 use heartbeat_proto::adapter::blocking::Heartbeat;
 
 fn main() -> Result<(), Box<dyn core::error::Error>> {
-    let config = Config::detect_within(Duration::from_secs(2))?;
+    let config = Config::detect_within(Duration::from_secs(5))?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let server = thread::spawn(move || serve(&listener, config));
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     for line in ["hello", "is anybody there?", "goodbye"] {
         stream.write_all(line.as_bytes())?;
         let mut answer = vec![0; line.len()];
-        stream.read_exact(&mut answer)?; // Bytes, or an error within two seconds of silence.
+        stream.read_exact(&mut answer)?; // Bytes, or an error within five seconds of silence.
         println!("client: {}", String::from_utf8_lossy(&answer));
         stream.run_for(Duration::from_secs(1))?; // Nothing to say, but alive.
     }

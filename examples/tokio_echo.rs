@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn core::error::Error>> {
-    let config = Config::detect_within(Duration::from_secs(2))?;
+    let config = Config::detect_within(Duration::from_secs(5))?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(async move {
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn core::error::Error>> {
     for line in ["hello", "is anybody there?", "goodbye"] {
         stream.write_all(line.as_bytes()).await?;
         let mut answer = vec![0; line.len()];
-        stream.read_exact(&mut answer).await?; // Bytes, or an error within two seconds of silence.
+        stream.read_exact(&mut answer).await?; // Bytes, or an error within five seconds of silence.
         println!("client: {}", String::from_utf8_lossy(&answer));
         // Nothing to say, but alive: `drive` ends only when the connection does.
         if let Ok(ended) = tokio::time::timeout(Duration::from_secs(1), stream.drive()).await {

@@ -36,6 +36,7 @@
 //! |---|---|
 //! | a stream of its own, or one shared with application bytes | [`Decoder`], [`Encoder`] |
 //! | datagrams, WebSocket pings, messages of any kind | [`datagram`] |
+//! | a stream under `tokio_util::codec::Framed` | `tokio_util::FrameCodec` |
 //! | a stream on which every byte counts | [`ByteLink`] |
 //! | a gateway that only answers | [`Frame::answer`] |
 //!
@@ -65,6 +66,8 @@ mod link;
 mod shell;
 mod status;
 mod stream;
+#[cfg(feature = "tokio-util")]
+pub mod tokio_util;
 mod wire;
 
 pub use byte::{ByteLink, UnknownByte};

@@ -69,6 +69,18 @@ pub use stats::Stats;
 pub use time::Timestamp;
 
 /// The examples of the documents are compiled and run.
-#[cfg(all(doctest, feature = "tokio"))]
-#[doc = include_str!("../docs/INTEGRATING.md")]
-mod integrating {}
+#[cfg(all(
+    doctest,
+    unix,
+    feature = "tokio",
+    feature = "futures-io",
+    feature = "message",
+    feature = "pulse",
+    feature = "tokio-util"
+))]
+mod documents {
+    #[doc = include_str!("../docs/INTEGRATING.md")]
+    mod integrating {}
+    #[doc = include_str!("../docs/MIGRATING.md")]
+    mod migrating {}
+}
