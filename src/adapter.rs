@@ -1,8 +1,17 @@
-//! Drivers for real sockets: [`blocking`] and, with the feature `tokio`, [`tokio`].
+//! Drivers for real sockets.
 //!
-//! Both wrap a byte stream: the application reads and writes its bytes as before, and heartbeats
-//! travel between them, in the frames of [`codec`](crate::codec). Both ends must therefore be
-//! wrapped. Each also has a variant for connected UDP sockets, which carry heartbeats alone.
+//! | | for |
+//! |---|---|
+//! | [`blocking`] | streams and UDP of the standard library; `Pulse` and `Watch` for programs that compute |
+//! | [`tokio`] | tokio's streams and UDP, and connections that come back (`Supervised`) |
+//! | [`futures_io`] | streams of the `futures-io` traits: smol, async-std |
+//! | [`poll`] | what those two share, for any other runtime |
+//! | [`message`] | libraries that frame pings themselves: WebSocket; only one end need know this crate |
+//! | [`Driver`], [`StreamDriver`] | what all of them share, without socket and clock |
+//!
+//! Streams are wrapped at both ends: the application reads and writes its bytes as before, and
+//! heartbeats travel between them, in the frames of [`codec`](crate::codec). UDP sockets are
+//! connected and carry heartbeats alone.
 //!
 //! # The driver loop
 //!
@@ -28,7 +37,7 @@
 //! | frames, order of writing, bounds | | x | | |
 //! | clock, socket, waiting, flushing | | | x | |
 //! | to keep calling: read, write, or "drive" | | | | x |
-//! | what follows from a verdict | | | abort | reconnect |
+//! | what follows from a verdict | | | abort | reconnect (or `Supervised`) |
 //!
 //! # You must keep calling
 //!

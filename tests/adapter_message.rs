@@ -121,6 +121,9 @@ async fn two_ends_talk_and_beat_for_an_hour_and_the_application_sees_no_ping() {
     assert_eq!(here.driver().liveness(), Liveness::Alive);
     here.close().await.unwrap();
     assert!(here.next().await.is_none());
+    // A close is no failure of the library, whoever writes after it.
+    let late = here.send(Message::text("too late")).await.unwrap_err();
+    assert!(matches!(late, Error::Ended(Ended::Closed(_))), "{late:?}");
     assert_eq!(echo.await.unwrap(), 60);
 }
 

@@ -193,11 +193,9 @@ where
         if let Some(error) = self.wire.failure() {
             return Err(error);
         }
-        let closed = self.wire.driver.report().map(Ended::Closed);
-        match &mut self.wire.socket {
-            Some(socket) => Ok(Pin::new(socket)),
-            None => Err(closed.unwrap_or(Ended::Abrupt).into()),
-        }
+        let closed = self.wire.driver.report().map_or(Ended::Abrupt, Ended::Closed);
+        let open = self.wire.driver.liveness() != Liveness::Closed;
+        self.wire.socket.as_mut().filter(|_| open).map(Pin::new).ok_or(Error::Ended(closed))
     }
 }
 
