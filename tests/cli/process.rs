@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
-use std::thread::sleep;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{sleep, spawn};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -23,12 +24,26 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A running program, killed if the test fails.
-pub(crate) struct Running(pub(crate) Child);
+/// A running program, killed if the test fails, or hangs.
+pub(crate) struct Running(
+    pub(crate) Child,
+    #[expect(dead_code, reason = "its drop tells")] Sender<()>,
+);
+
+/// Nothing here takes so long, however busy the machine.
+const FOREVER: Duration = Duration::from_secs(60);
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self(heartbeat(args).spawn().expect("the program starts"))
+        let child = heartbeat(args).spawn().expect("the program starts");
+        let (alive, watched) = channel();
+        let id = child.id().to_string();
+        spawn(move || {
+            if watched.recv_timeout(FOREVER) == Err(RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-KILL", &id]).status();
+            }
+        });
+        Self(child, alive)
     }
 
     pub(crate) fn lines(&mut self) -> BufReader<ChildStdout> {

@@ -62,6 +62,25 @@ fn a_frozen_tls_server_is_lost_and_its_watcher_does_not_wait_for_it() {
 }
 
 #[test]
+fn a_lost_client_is_reset_below_tls() {
+    let directory = Directory::new("tls-reset");
+    let [certificate, key] = identity(&directory, "good", "localhost");
+    let options = ["--tcp", "127.0.0.1:0", "--within", "1s", "--tls", &certificate, &key];
+    let (_server, mut log, address) = server_with(&options);
+    let address = address.replace("127.0.0.1", "localhost");
+    let args = ["watch", &address, "--json", "--tls", "--ca", &certificate];
+    let mut watch = Running::start(&args);
+    let mut lines = watch.lines();
+    line_with(&mut lines, "\"to\":\"alive\"");
+    watch.signal("-STOP");
+    line_with(&mut log, "-> lost");
+    watch.signal("-CONT");
+    let end = event(&mut lines, "ended");
+    assert!(end["text"].as_str().unwrap().contains("reset"), "{end}");
+    assert_eq!(watch.code_within(PATIENCE), Some(1));
+}
+
+#[test]
 fn whom_nobody_vouches_for_is_told_and_not_tried_again() {
     let directory = Directory::new("tls-wrong");
     let [certificate, key] = identity(&directory, "good", "localhost");
