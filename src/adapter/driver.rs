@@ -250,6 +250,11 @@ impl<D: Detector> Driver<D> {
         }
     }
 
+    /// When a connection that was closed has had its time.
+    pub(super) const fn patience(&self) -> Option<Timestamp> {
+        self.patience
+    }
+
     /// What was closed on purpose has ended.
     pub(super) fn end_closed(&mut self) {
         if let Some(report) = self.machine.report() {

@@ -176,15 +176,16 @@ where
         self.wakers.register(slot, cx.waker());
         let waits = self.pulse.beat(&mut self.wire, &mut Context::from_waker(&self.waker));
         if self.wire.driver.ended().is_some_and(|ended| !ended.on_purpose()) {
-            self.abort(cx);
+            self.abort();
         }
         waits
     }
 
-    fn abort(&mut self, cx: &Context<'_>) {
+    fn abort(&mut self) {
         if let Some(socket) = self.wire.socket.take() {
             (self.wire.abort)(&socket);
-            self.wakers.wake_others(cx.waker()); // The library will not.
+            // The library will not. The running task, too: another half of it may wait there.
+            self.waker.wake_by_ref();
         }
     }
 
@@ -231,7 +232,7 @@ where
                 }
             }
             Kind::Ping(payload) => self.ping_received(payload, now),
-            Kind::Close => self.driver.handle(Event::GoodbyeReceived, now),
+            Kind::Close => self.driver.read(Event::GoodbyeReceived, now),
             Kind::Data => {
                 self.inbox.push_back(message);
                 self.driver.read(Event::FrameReceived, now);
@@ -421,6 +422,9 @@ where
             let now = this.now();
             this.wire.read_meter(now);
             this.wire.driver.blocked(now);
+            // That may have moved the deadline, for which nobody would be woken, or have been the end.
+            this.service(Slot::Write, cx);
+            this.socket()?;
         }
         ready.map_err(Error::Library)
     }
@@ -452,7 +456,7 @@ where
         let Some(socket) = &mut this.wire.socket else { return Poll::Ready(Ok(())) };
         let closed = Pin::new(socket).poll_close(&mut Context::from_waker(&this.waker));
         if closed.is_pending() && this.wire.driver.ended().is_some() {
-            this.abort(cx); // The peer has had its time.
+            this.abort(); // The peer has had its time.
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(ready!(closed).map_err(Error::Library))

@@ -138,7 +138,8 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
             self.service(Slot::Drive, cx);
             if !asked {
                 asked = true;
-                self.driver_mut().handle(Event::PingDue, since);
+                let now = self.now();
+                self.driver_mut().handle(Event::PingDue, now);
                 self.service(Slot::Drive, cx);
             }
             match self.driver().ended() {
@@ -241,17 +242,17 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         let mut taken = if buf.len() < DIRECT { self.wire.stream.stage(buf)? } else { 0 };
         self.service(Slot::Write, cx);
         if buf.len() >= DIRECT {
-            taken = self.wire.write_direct(
-                buf,
-                self.pulse.now(),
-                &mut Context::from_waker(&self.waker),
-            )?;
+            let (now, cx) = (self.pulse.now(), &mut Context::from_waker(&self.waker));
+            let written = self.wire.write_direct(buf, now, cx);
+            self.abort_if_failed();
+            taken = written?;
         }
         if taken == 0 {
             taken = self.wire.stream.stage(buf)?;
-            if taken > 0 {
-                self.service(Slot::Write, cx);
-            }
+        }
+        if taken > 0 && self.wire.stream.has_output() {
+            // The rest of it goes on as soon as there is room, whoever is then in a call.
+            self.service(Slot::Write, cx);
         }
         self.answer(Slot::Write, (taken > 0 || buf.is_empty()).then_some(Ok(taken)))
     }
@@ -268,6 +269,7 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         let done = match self.driver().ended() {
             Some(ended) if !ended.on_purpose() => Some(Err(ended.into())),
             None if self.wire.has_unflushed() => None,
+            Some(_) if self.wire.has_unflushed() && self.poll_patience().is_pending() => None,
             _ => Some(Ok(())),
         };
         self.answer(Slot::Write, done)
@@ -280,22 +282,37 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     ///
     /// The connection has [ended](Ended) otherwise than on purpose.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let now = self.now();
-        self.wire.stream.close(now);
+        self.wire.stream.close(self.pulse.now());
         ready!(self.poll_flush(cx))?;
         if self.driver().liveness() != Liveness::Closed {
             // Everything the application wrote has left; now the goodbye.
-            self.wire.stream.close(now);
+            self.wire.stream.close(self.pulse.now());
             ready!(self.poll_flush(cx))?;
         }
-        let Some(transport) = &mut self.wire.transport else { return Poll::Ready(Ok(())) };
-        let closed = transport.poll_close(&mut Context::from_waker(&self.waker));
-        if closed.is_pending() && self.driver().ended().is_some() {
-            // A transport with a buffer of its own waits for a peer that has had its time.
-            self.abort(cx);
-            return Poll::Ready(Ok(()));
-        }
-        closed
+        // Nothing waits, but the transport may: its close is waited for, and not for ever.
+        self.service(Slot::Write, cx);
+        let done = match (self.driver().ended(), &mut self.wire.transport) {
+            (Some(ended), _) if !ended.on_purpose() => Some(Err(ended.into())),
+            (_, None) => Some(Ok(())),
+            (_, Some(transport)) => {
+                match transport.poll_close(&mut Context::from_waker(&self.waker)) {
+                    Poll::Ready(closed) => Some(closed),
+                    Poll::Pending if self.poll_patience().is_pending() => None,
+                    Poll::Pending => {
+                        self.abort();
+                        Some(Ok(()))
+                    }
+                }
+            }
+        };
+        self.answer(Slot::Write, done)
+    }
+
+    /// Ready once a closed connection has had its time, also one where both ends have said all:
+    /// a transport with a buffer of its own may have that still to send.
+    fn poll_patience(&mut self) -> Poll<()> {
+        let Some(until) = self.driver().patience() else { return Poll::Ready(()) };
+        self.pulse.wait(until, &mut Context::from_waker(&self.waker))
     }
 
     /// One round of the driver loop.
@@ -313,9 +330,7 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
             // The transport wakes nobody for what is left; whoever waits for more must look himself.
             self.wakers.wake_others(cx.waker());
         }
-        if self.driver().ended().is_some_and(|ended| !ended.on_purpose()) {
-            self.abort(cx);
-        }
+        self.abort_if_failed();
         Turn { taken, waits }
     }
 
@@ -326,10 +341,17 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         Poll::Ready(ready)
     }
 
-    fn abort(&mut self, cx: &Context<'_>) {
+    fn abort_if_failed(&mut self) {
+        if self.driver().ended().is_some_and(|ended| !ended.on_purpose()) {
+            self.abort();
+        }
+    }
+
+    fn abort(&mut self) {
         if let Some(transport) = self.wire.transport.take() {
             (self.wire.abort)(&transport);
-            self.wakers.wake_others(cx.waker()); // The transport will not.
+            // The transport will not. The running task, too: another half of it may wait there.
+            self.waker.wake_by_ref();
         }
     }
 }
@@ -458,6 +480,7 @@ impl<S: Transport, D: Detector> Io for Round<'_, S, D> {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => *unflushed = false,
                 Poll::Ready(Err(error)) => {
+                    *unflushed = false;
                     stream.driver_mut().end(Ended::Transport(error.kind()));
                 }
             }

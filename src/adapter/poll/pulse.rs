@@ -94,6 +94,16 @@ impl<T: Timer> Pulse<T> {
         }
     }
 
+    /// Ready once it is `until`.
+    pub(in crate::adapter) fn wait(&mut self, until: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
+        while self.now() < until {
+            if self.arm(until, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// Sets the timer, unless it rings early enough as it is: then it is set again when it rings.
     /// So a deadline that every received byte moves costs no timer operation for each.
     fn arm(&mut self, deadline: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
