@@ -11,7 +11,7 @@ use crate::lines::{self, Lines};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Logging {
-    /// Log to standard error: off, error, warn, info, debug or trace [default: `RUST_LOG`, else off]
+    /// Log to standard error: off, error, warn, info, debug or trace [default: `RUST_LOG`, or off]
     ///
     /// Each verdict and change of liveness is one event with peer, liveness, reason, fault,
     /// silence and `own_lateness` (a lost peer at warn, the others at info); connects and back-offs
