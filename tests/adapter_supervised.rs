@@ -536,3 +536,22 @@ async fn every_aborted_stream_is_treated_as_was_asked() {
         assert_eq!(ABORTED.load(Ordering::Relaxed), aborted);
     }
 }
+
+/// While it waits to try again no stream is held: descriptors of the dead would add up.
+#[tokio::test(start_paused = true)]
+async fn no_stream_is_held_while_it_waits() {
+    let (here, mut there) = duplex(1000);
+    let mut here = Some(here);
+    let mut client = Supervised::<DuplexStream>::new(quick(), plan());
+    client
+        .connected(|| core::future::ready(here.take().ok_or(ErrorKind::Other.into())))
+        .await
+        .unwrap();
+    client.failed(ErrorKind::Other.into());
+    there.write_all(b"still there?").await.expect("the stream is there");
+    // It says goodbye and waits for a second.
+    let waits = timeout(ms(500), client.connected(pending::<io::Result<DuplexStream>>)).await;
+    assert!(waits.is_err());
+    let error = there.write_all(b"still there?").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}

@@ -86,8 +86,9 @@ pub enum Ended {
     /// The transport failed.
     #[error("the transport failed: {0}")]
     Transport(io::ErrorKind),
-    /// Nobody beats for this connection any more: its `Pulse` was dropped,
-    /// or a panic left its state in doubt. [`io::ErrorKind::BrokenPipe`]. The transport was aborted.
+    /// Nobody beats for this connection any more: its `Pulse` was dropped, a panic left its state in
+    /// doubt, or its stream was [released](super::poll::Heartbeat::release).
+    /// [`io::ErrorKind::BrokenPipe`]. The transport was aborted.
     #[error("the pulse of this connection has stopped")]
     Abandoned,
 }

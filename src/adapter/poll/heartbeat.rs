@@ -205,6 +205,14 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
         self.wire.transport.as_ref()
     }
 
+    /// Takes the stream out and ends the connection, if it has not [ended](Ended::Abandoned): for
+    /// whoever is done with the stream, but not with what is known of the peer.
+    pub fn release(&mut self) -> Option<S> {
+        self.driver_mut().end(Ended::Abandoned);
+        self.waker.wake_by_ref();
+        self.wire.transport.take()
+    }
+
     /// Reads application bytes, as `AsyncRead` does; `Ok(0)` is the peer's goodbye.
     ///
     /// # Errors

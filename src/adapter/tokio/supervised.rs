@@ -315,6 +315,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, D: Detector> Supervised<S, D> {
         if let Some(heart) = &mut self.heart {
             let left = until.saturating_duration_since(self.clock.now());
             let _ = timeout(left, poll_fn(|cx| Pin::new(&mut *heart).poll_shutdown(cx))).await;
+            drop(heart.release()); // No descriptor is held while we wait.
         }
         sleep(self.left(until)).await;
     }

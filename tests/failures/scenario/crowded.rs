@@ -142,7 +142,7 @@ pub(super) fn blocked_writer(subject: &'static Subject) -> Row {
     let (listener, address) = listen(subject);
     let _peer = Peer::spawn(subject, listener, patient(), live);
     let relay = TcpRelay::new(address).expect("a relay");
-    let mut end = observe(subject, relay.address, quick());
+    let mut end = observe(subject, relay.address, quick().write_stall(ms(800)));
     warm_up(&mut *end, ms(700));
     relay.to_server().set(Fate::Hold);
     let mut watch = Watch::begin();
