@@ -292,7 +292,7 @@ async fn a_peer_that_reads_slowly_is_not_convicted_for_answers_that_wait_unread(
     let mut ours = Heartbeat::new(here, quick());
     let (mut from, mut to) = split(Heartbeat::new(there, quick()));
     // It has said more than we care to read now ...
-    let speaker = tokio::spawn(async move { to.write_all(&[7; 100_000]).await });
+    let speaker = tokio::spawn(async move { to.write_all(&vec![7; 100_000]).await });
     // ... and takes what we send at its leisure.
     let listener = tokio::spawn(async move {
         let mut buf = [0; 1000];
@@ -301,9 +301,10 @@ async fn a_peer_that_reads_slowly_is_not_convicted_for_answers_that_wait_unread(
         }
         io::Result::Ok(())
     });
-    ours.write_all(&[7; 200_000]).await.unwrap();
+    ours.write_all(&vec![7; 200_000]).await.unwrap();
     drop(ours);
-    (speaker.abort(), listener.abort());
+    speaker.abort();
+    listener.abort();
 }
 
 // ----- Messages -----
