@@ -254,8 +254,9 @@ fn an_external_schedule_is_asked_through_the_observer() {
 
 #[test]
 fn a_full_inbox_holds_the_input_and_the_ticks_but_not_the_stall_of_a_writer() {
+    let config = Config::builder().interval(ms(100)).timeout(ms(400)).write_stall(ms(1000));
     let (mut ours, mut theirs) =
-        (StreamDriver::new(fast(), at(0)), StreamDriver::new(fast(), at(0)));
+        (StreamDriver::new(config.build().unwrap(), at(0)), StreamDriver::new(fast(), at(0)));
     while ours.wants_input() {
         theirs.stage(&[1; MAX_DATA]).unwrap();
         let wire = written(&mut theirs, usize::MAX, at(0));
@@ -265,9 +266,14 @@ fn a_full_inbox_holds_the_input_and_the_ticks_but_not_the_stall_of_a_writer() {
     assert!(
         ours.available() <= StreamDriver::<heartbeat_proto::detector::Deadline>::INBOX + MAX_DATA
     );
-    // The adapter reports a blocked writer even now, and every report drives what is due.
+    // Whether the peer answers nobody has looked; that it takes nothing is seen.
     ours.stage(b"an application that waits in a write must not hang").unwrap();
-    for now in 0..3000 {
+    for now in 0..=1000 {
+        ours.driver_mut().blocked(at(now));
+    }
+    assert_eq!(ours.driver().ended(), None, "silence is not judged while input is held");
+    // The first judgement since is a late call, which grants a window.
+    for now in 1001..=1200 {
         ours.driver_mut().blocked(at(now));
     }
     assert_eq!(ours.driver().report().unwrap().reason, Reason::WriteStalled);

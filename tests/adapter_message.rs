@@ -334,7 +334,7 @@ async fn an_axum_server_and_a_tungstenite_client() {
         assert!(timeout(ms(120), socket.drive()).await.is_err());
     }
     let stats = *socket.driver().machine().stats();
-    assert!(stats.pongs_received >= 5, "{stats:?}");
+    assert!(stats.pongs_received >= 2, "{stats:?}");
     socket.close().await.unwrap();
     assert!(socket.next().await.is_none());
     server.abort();

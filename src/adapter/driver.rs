@@ -16,6 +16,9 @@ use crate::liveness::{Liveness, Transition};
 use crate::report::Report;
 use crate::time::Timestamp;
 
+/// A limit is passed one step after it (rule T4).
+const STEP: Duration = Duration::from_nanos(1);
+
 /// A machine with its link and its outbox: takes received frames, gives frames to send, tells the
 /// observer. For transports with message boundaries; for byte streams see
 /// [`StreamDriver`](super::StreamDriver).
@@ -59,7 +62,8 @@ pub struct Driver<D: Detector = Deadline> {
     observer: Option<Observer>,
     /// Once closed: when whatever is still under way has had its time.
     patience: Option<Timestamp>,
-    blocked: bool,
+    /// Since when the transport takes nothing.
+    blocked_since: Option<Timestamp>,
     ended: Option<Ended>,
 }
 
@@ -101,7 +105,7 @@ impl<D: Detector> Driver<D> {
             status,
             observer,
             patience: None,
-            blocked: false,
+            blocked_since: None,
             ended: None,
         }
     }
@@ -122,7 +126,7 @@ impl<D: Detector> Driver<D> {
     pub(super) fn read(&mut self, event: Event, now: Timestamp) {
         let slack = self.machine.config().slack();
         let due = self.next_deadline().filter(|due| now <= due.saturating_add(slack));
-        let last = due.map(|due| due.saturating_sub(Duration::from_nanos(1)));
+        let last = due.map(|due| due.saturating_sub(STEP));
         self.handle(event, last.map_or(now, |last| now.min(last)));
     }
 
@@ -205,28 +209,50 @@ impl<D: Detector> Driver<D> {
 
     /// The transport took the last byte of the frame that was [`begun`](Self::begun).
     pub fn sent(&mut self, now: Timestamp) {
-        self.blocked = false;
+        self.blocked_since = None;
         match self.under_way.take() {
-            Some(Beat::Ping(id)) => self.handle(Event::PingSent { id }, now),
-            Some(Beat::Pong(_)) => self.handle(Event::PongSent, now),
-            Some(Beat::Beacon | Beat::Goodbye) | None => self.handle(Event::TxProgress, now),
+            Some(Beat::Ping(id)) => self.wrote(Event::PingSent { id }, now),
+            Some(Beat::Pong(_)) => self.wrote(Event::PongSent, now),
+            Some(Beat::Beacon | Beat::Goodbye) | None => self.wrote(Event::TxProgress, now),
         }
+    }
+
+    /// What becomes of our own bytes judges nobody: input may be unread. So it counts as short of
+    /// the deadline, if that is passed.
+    fn wrote(&mut self, event: Event, now: Timestamp) {
+        let last = self.next_deadline().map(|due| due.saturating_sub(STEP));
+        self.handle(event, last.map_or(now, |last| now.min(last)));
     }
 
     /// The transport took some bytes, but not the last of a heartbeat.
     pub fn progressed(&mut self, now: Timestamp) {
-        self.blocked = false;
-        self.handle(Event::TxProgress, now);
+        self.blocked_since = None;
+        self.wrote(Event::TxProgress, now);
     }
 
-    /// The transport takes nothing at the moment, and something waits.
+    /// The transport takes nothing at the moment, and something waits. That judges nobody, however
+    /// much of the input is unread, until [`write_stall`](crate::ConfigBuilder::write_stall) is over.
     pub fn blocked(&mut self, now: Timestamp) {
         self.expire(now);
-        let due = self.next_deadline().is_some_and(|due| self.now >= due);
-        if !self.blocked || due {
-            self.blocked = true;
-            self.handle(Event::TxBlocked, now);
+        match self.stall_deadline() {
+            None => {
+                self.blocked_since = Some(self.now);
+                self.wrote(Event::TxBlocked, now);
+            }
+            Some(limit) if self.now >= limit => self.handle(Event::TxBlocked, now),
+            Some(_) => {}
         }
+    }
+
+    /// When a transport that takes nothing is to be judged, whatever is unread. While draining that
+    /// is any deadline: silence convicts nobody then.
+    pub(super) fn stall_deadline(&self) -> Option<Timestamp> {
+        let since = self.blocked_since?;
+        if self.machine.state().draining() {
+            return self.next_deadline();
+        }
+        let stall = Duration::from_nanos(self.machine.config().write_stall?);
+        Some(since.saturating_add(stall).saturating_add(STEP))
     }
 
     /// Whether a heartbeat waits to be written or is half written.

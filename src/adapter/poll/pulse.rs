@@ -86,9 +86,14 @@ impl<T: Timer> Pulse<T> {
                 cx.waker().wake_by_ref();
                 return false;
             }
-            let Some(deadline) = io.driver().next_deadline() else { return false };
-            let overdue = now >= deadline;
-            if (overdue && input == Input::Held) || self.arm(deadline, cx).is_pending() {
+            let Some(mut deadline) = io.driver().next_deadline() else { return false };
+            if now >= deadline && input == Input::Held {
+                // Nobody is judged whose answer may be unread, but for taking nothing.
+                let stall = io.driver().stall_deadline().filter(|&stall| stall > now);
+                let Some(stall) = stall else { return false };
+                deadline = stall;
+            }
+            if self.arm(deadline, cx).is_pending() {
                 return false;
             }
         }
