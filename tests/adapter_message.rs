@@ -38,6 +38,10 @@ impl Format for Tungstenite {
     fn ping(payload: &[u8]) -> Message {
         Message::Ping(Bytes::copy_from_slice(payload))
     }
+
+    fn weight(message: &Message) -> usize {
+        message.len()
+    }
 }
 
 struct Axum;
@@ -338,4 +342,26 @@ async fn an_axum_server_and_a_tungstenite_client() {
     socket.close().await.unwrap();
     assert!(socket.next().await.is_none());
     server.abort();
+}
+
+/// Large messages that nobody reads are left with the library and its peer, and the first of them
+/// come whole and in order.
+#[tokio::test(start_paused = true)]
+async fn unread_messages_are_bounded_by_their_bytes() {
+    let (here, mut there) = raw_pair(4096).await;
+    let mut here = beating(here, quick());
+    let (sent, mut count) = tokio::sync::watch::channel(0);
+    let sender = tokio::spawn(async move {
+        for n in 0..20_u8 {
+            there.send(Message::binary(vec![n; 50_000])).await.unwrap();
+            sent.send(n + 1).unwrap();
+        }
+        while let Some(Ok(_)) = there.next().await {}
+    });
+    assert!(timeout(ms(5000), here.drive()).await.is_err(), "nobody is judged meanwhile");
+    assert!(*count.borrow_and_update() <= 3, "two messages are kept, one is under way");
+    for n in 0..20_u8 {
+        assert_eq!(here.next().await.unwrap().unwrap(), Message::binary(vec![n; 50_000]));
+    }
+    sender.abort();
 }

@@ -30,6 +30,10 @@
 //!     fn ping(payload: &[u8]) -> Message {
 //!         Message::Ping(Bytes::copy_from_slice(payload))
 //!     }
+//!
+//!     fn weight(message: &Message) -> usize {
+//!         message.len()
+//!     }
 //! }
 //! # let _ = WebSocket::ping(b"");
 //! ```
@@ -81,6 +85,14 @@ pub trait Format {
     /// A ping with this payload, of 32 bytes, or 38 where a status is told. The peer's pong must
     /// repeat it.
     fn ping(payload: &[u8]) -> Self::Message;
+
+    /// How much memory `message` holds, in bytes. Unread messages are kept up to 64 KiB (and one
+    /// that may go beyond it), so that the heartbeats behind them are seen; then the library is not
+    /// read until the application reads. Default: 1 KiB for each.
+    fn weight(message: &Self::Message) -> usize {
+        let _ = message;
+        1024
+    }
 
     /// A pong with the payload of the peer's newest ping. Default: `None`, for a library that
     /// answers pings itself; its answers are then flushed.

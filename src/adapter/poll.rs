@@ -7,7 +7,7 @@
 //! # How it works
 //!
 //! Every poll of a heartbeat, for whatever purpose, does the whole round of
-//! [the driver loop](super#the-driver-loop). It has no task, so nothing outlives it; it keeps all
+//! [the driver loop](super#the-driver-loop) (but a flush of nothing). It has no task, so nothing outlives it; it keeps all
 //! its state in itself and none in its futures, so every future may be dropped at any point, and
 //! nothing is lost or written twice.
 //!

@@ -26,9 +26,11 @@ use crate::event::{Event, PingId};
 use crate::liveness::Liveness;
 use crate::time::Timestamp;
 
-/// Beyond so many unread messages the library is not read. Then time is not judged either, lest a
-/// peer be convicted whose answer nobody looked at: keep reading.
-const INBOX: usize = 64;
+/// Beyond so many unread bytes (and as many messages as 1 KiB each) the library is not read. Then
+/// silence is not judged either, lest a peer be convicted whose answer nobody looked at: keep
+/// reading.
+const INBOX: usize = 64 * 1024;
+const LEAST: usize = 1024;
 
 /// Messages that cannot hang: a [`Stream`] and [`Sink`] as before, with heartbeats in between.
 ///
@@ -58,6 +60,8 @@ where
     abort: fn(&S),
     driver: Driver<D>,
     inbox: VecDeque<F::Message>,
+    /// How many bytes its messages hold.
+    inbox_bytes: usize,
     error: Option<S::Error>,
     input_over: bool,
     /// The payload of the peer's newest ping, and how many there were.
@@ -104,6 +108,7 @@ where
             abort,
             driver,
             inbox: VecDeque::new(),
+            inbox_bytes: 0,
             error: None,
             input_over: false,
             asked: (Vec::new(), 0),
@@ -132,8 +137,9 @@ where
     }
 
     /// Keeps the connection alive until it ends, for programs that neither read nor write just now.
-    /// Received messages are kept for a later read. Cancel-safe. `Ok(())`: it was closed on purpose,
-    /// by either side.
+    /// Received messages are kept for a later read, 64 KiB of them; once so many wait, silence is
+    /// not judged before some are read. Cancel-safe. `Ok(())`: it was closed on purpose, by either
+    /// side.
     ///
     /// # Errors
     ///
@@ -212,6 +218,10 @@ where
         Some(self.error.take().map_or(Error::Ended(ended), Error::Library))
     }
 
+    const fn is_full(&self) -> bool {
+        self.inbox_bytes >= INBOX
+    }
+
     fn fail(&mut self, error: E) {
         if self.driver.liveness() == Liveness::Closed {
             // Libraries call it an error to find the connection closed after a close.
@@ -234,6 +244,8 @@ where
             Kind::Ping(payload) => self.ping_received(payload, now),
             Kind::Close => self.driver.read(Event::GoodbyeReceived, now),
             Kind::Data => {
+                let weight = F::weight(&message).max(LEAST);
+                self.inbox_bytes = self.inbox_bytes.saturating_add(weight);
                 self.inbox.push_back(message);
                 self.driver.read(Event::FrameReceived, now);
             }
@@ -312,10 +324,11 @@ where
         let mut now = clock.now();
         for _ in 0..MOST_READS {
             let over = self.input_over || self.driver.ended().is_some();
+            let full = self.is_full();
             let Some(socket) = self.socket.as_mut().filter(|_| !over) else {
                 return (Input::Drained, now);
             };
-            if self.inbox.len() >= INBOX {
+            if full {
                 return (Input::Held, now);
             }
             let polled = Pin::new(socket).poll_next(cx);
@@ -379,17 +392,19 @@ where
 {
     type Item = Result<F::Message, Error<E>>;
 
-    /// The next message of the application; the end after the peer's close. After an error it has
-    /// ended, too.
+    /// The next message of the application; the end after the peer's close. After an error it fails
+    /// again each time.
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let full = this.wire.inbox.len() >= INBOX;
+        let full = this.wire.is_full();
         if this.service(Slot::Read, cx) {
             // Messages may be at hand, but as long as there are the runtime does not turn.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         if let Some(message) = this.wire.inbox.pop_front() {
+            let weight = F::weight(&message).max(LEAST);
+            this.wire.inbox_bytes = this.wire.inbox_bytes.saturating_sub(weight);
             if full {
                 this.waker.wake_by_ref(); // The library was left unread.
             }

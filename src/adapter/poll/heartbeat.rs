@@ -104,8 +104,9 @@ impl<S: Transport, T: Timer, D: Detector> Heartbeat<S, T, D> {
     }
 
     /// Keeps the connection alive until it ends, for programs that neither read nor write just now.
-    /// Received bytes are kept for a later read. Cancel-safe: use it in a `select!` or under a
-    /// timeout. `Ok(())`: it was closed on purpose, by either side.
+    /// Received bytes are kept for a later read, 64 KiB of them; once so many wait, silence is not
+    /// judged before some are read. Cancel-safe: use it in a `select!` or under a timeout. `Ok(())`:
+    /// it was closed on purpose, by either side.
     ///
     /// # Errors
     ///
