@@ -212,6 +212,19 @@ fn a_request_is_made_anew_after_a_resume() {
     assert_eq!(solo.machine.liveness(), Liveness::Lost);
 }
 
+/// J5: where the caller is asked for probes and sends none, the silence is the caller's own fault.
+#[test]
+fn who_never_probes_is_at_fault() {
+    let builder = Config::builder().interval(secs(10)).timeout(secs(40));
+    let config = builder.schedule(PingSchedule::External).no_keepalive().build().expect("valid");
+    let mut solo = Solo::alive(config);
+    while let Some(due) = solo.due() {
+        let _ = solo.tell_at(due, Event::Tick);
+    }
+    let report = solo.machine.report().expect("a verdict");
+    assert_eq!((report.reason, report.fault()), (Reason::NotProbed, Fault::Observer), "{report}");
+}
+
 #[test]
 fn what_was_negotiated_can_be_read() {
     let limits = |every| {
