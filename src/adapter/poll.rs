@@ -29,6 +29,7 @@ mod pulse;
 mod runtime;
 mod scratch;
 mod wakers;
+mod wire;
 
 pub use heartbeat::Heartbeat;
 pub use runtime::{Timer, Transport};
