@@ -126,7 +126,9 @@ async fn a_blocked_executor_reads_before_it_judges<S: Stream>(
     here.verify().await.unwrap();
     let mut rounds = 0;
     while rounds < 3 {
-        thread::sleep(ms(60)); // Past the gap between two pings.
+        // All earlier answers are in, and the gap between two pings is over.
+        let _ = future::select(pin!(here.drive()), async_io::Timer::after(ms(30))).await;
+        thread::sleep(ms(60));
         let now = here.now();
         here.driver_mut().handle(Event::PingDue, now);
         let pongs = here.driver().machine().stats().pongs_received;
