@@ -1,8 +1,8 @@
 //! L1 to L5 and M1 to M6: what waits is found in time, and time is all that counts.
 
 use heartbeat_proto::{
-    Action, Actions, Echo, Event, Findings, Ledger, Liveness, PeerState, PingSchedule, Table,
-    Timestamp,
+    Action, Actions, DeadlineReason, Echo, Event, Findings, Ledger, Liveness, PeerState,
+    PingSchedule, Table, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -102,13 +102,18 @@ fn lazy<L: Ledger>(rules: &Rules, script: &[Step]) -> Check {
         let mut there = run.clone();
         let _ = run.step(step);
         let before = there.view();
+        let last_reason = there.machine.deadline_reason();
         let call = there.step((step.0, step.1));
+        let next_reason = there.machine.deadline_reason();
         let asks = matches!(call.event, Event::LimitReceived { .. } | Event::PingDue)
             || call.actions.findings().contains(Findings::CALMED);
         let heard = is_input(call.event) && call.after.ev == call.now && !before.suspended;
         let (Some(was), Some(is)) = (before.due, call.after.due) else { continue };
+        // Evidence moves the end of silence; a ping that waited for it (P6) is then the next.
+        let waited = last_reason == Some(DeadlineReason::Verdict)
+            && next_reason == Some(DeadlineReason::Probe);
         let steady = before.liveness == Liveness::Alive && call.after.liveness == Liveness::Alive;
-        if steady && heard && !asks && call.now < was {
+        if steady && !waited && heard && !asks && call.now < was {
             prop_assert!(is >= was, "{is} before {was}: {call:?}");
         }
     }
