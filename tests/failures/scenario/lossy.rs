@@ -17,7 +17,7 @@ use core::time::Duration;
 use heartbeat_proto::{FirstPing, LatePolicy, Liveness, Mode, Reason};
 
 use crate::hosts::Hosts;
-use crate::measure::{Watch, clock, ms};
+use crate::measure::{clock, ms};
 use crate::relay::UdpRelay;
 use crate::stage::{
     Peer, alive, both_live, listen, live, observe, observe_on, patient, quick, responder, warm_up,
@@ -77,16 +77,19 @@ fn divergence(found: f64, expected: f64) -> f64 {
     part(found, expected) + part(1.0 - found, 1.0 - expected)
 }
 
-/// The windows are short: where somebody was woken too late and the books differ, it is repeated.
+/// The windows are short: where a thread waits too long for a processor, the books differ, and it is
+/// repeated. The seed decides every datagram's fate, so a verdict that is wrong by itself is wrong
+/// again.
 fn undisturbed(subject: &'static Subject, attempts: u8, seed: u64, span: Duration) -> Tally {
-    for _ in 0..5 {
-        let watch = Watch::begin();
-        let tally = lossy(subject, attempts, seed, span);
-        if tally.fatal == tally.lost || watch.worst_nap() < ms(2) {
-            return tally;
+    let mut tally = Tally::default();
+    for _ in 0..4 {
+        tally = lossy(subject, attempts, seed, span);
+        if tally.fatal == tally.lost {
+            break;
         }
+        eprintln!("{} verdicts for {} runs of lost round trips; again", tally.lost, tally.fatal);
     }
-    panic!("too busy a machine for windows of 90 ms");
+    tally
 }
 
 fn lossy(subject: &'static Subject, attempts: u8, seed: u64, span: Duration) -> Tally {
@@ -109,8 +112,8 @@ fn lossy(subject: &'static Subject, attempts: u8, seed: u64, span: Duration) -> 
         .down_interval(ms(150));
     let mut end = observe(subject, relay.address, rules);
     warm_up(&mut *end, ms(400));
-    relay.to_server().fates.clear();
-    relay.to_client().fates.clear();
+    // The books are kept from the first datagram on: an answer may be under way at this moment.
+    let warm = relay.to_server().fates.len();
     relay.lose(LOSS_PERCENT);
     let until = clock() + span;
     while clock() < until {
@@ -125,8 +128,8 @@ fn lossy(subject: &'static Subject, attempts: u8, seed: u64, span: Duration) -> 
     let mut back = relay.to_client().fates.clone().into_iter();
     let mut tally = Tally { lost, ..Tally::default() };
     let mut run = 0;
-    for lost_there in there {
-        tally.silences += u32::from(run == 0);
+    for (place, lost_there) in there.into_iter().enumerate() {
+        tally.silences += u32::from(run == 0 && place >= warm);
         // A ping that got there has its answer's fate next.
         if lost_there || back.next().unwrap_or(false) {
             run += 1;
