@@ -10,8 +10,8 @@ use core::time::Duration;
 use heartbeat_proto::codec::auth::{
     AuthError, KeyError, KeyRing, Opener, SEAL_LEN, SealError, Sealer,
 };
-use heartbeat_proto::codec::{DecodeError, EncodeError, Frame, MAX_FRAME, datagram};
-use heartbeat_proto::{PingId, Timestamp};
+use heartbeat_proto::codec::{DecodeError, EncodeError, Frame, Hello, MAX_FRAME, datagram};
+use heartbeat_proto::{Limits, PingId, Timestamp, Wish};
 use proptest::prelude::*;
 
 const OURS: u64 = 0xa1a2_a3a4_a5a6_a7a8;
@@ -158,6 +158,47 @@ fn stamps_may_be_off_by_the_limit_and_not_by_more() {
             let in_time = after(u64::try_from(sent).unwrap());
             assert_eq!(opener.open(&keys(), &second, in_time), Ok(ping(sent)));
         }
+    }
+}
+
+/// The limit and the drift together are still allowed, to the nanosecond.
+#[test]
+fn a_stamp_may_be_off_by_the_limit_and_the_drift_exactly() {
+    let fits = |late: &u64| *late == 500_000_000 + (late >> 12);
+    let most = (500_000_000..501_000_000).find(fits).expect("a lateness that is all it may be");
+    for (late, ok) in [(most, true), (most + 1, false)] {
+        let (mut sealer, mut opener) = pair();
+        for (late, ok) in [(0, true), (late, ok)] {
+            let bytes = seal(&mut sealer, &keys(), &ping(0));
+            let now = START.saturating_add(Duration::from_nanos(late));
+            assert_eq!(opener.open(&keys(), &bytes, now).is_ok(), ok, "{late} ns late");
+        }
+    }
+}
+
+/// A hello says when it was sent, as a ping does.
+#[test]
+fn an_old_hello_is_as_bad_as_an_old_ping() {
+    let (mut sealer, mut opener) = pair();
+    let limits = Limits::new(Wish::NoPreference, None, Duration::ZERO).unwrap();
+    let hello = Frame::Hello(Hello::new(1, OURS, limits));
+    for (late, ok) in [(0, true), (600, false)] {
+        let bytes = seal(&mut sealer, &keys(), &hello);
+        assert_eq!(opener.open(&keys(), &bytes, after(late)).is_ok(), ok, "{late} ms late");
+    }
+}
+
+/// What is longer than any frame is not worth a digest; what is just as long is.
+#[test]
+fn the_length_is_looked_at_before_the_tag() {
+    let (mut sealer, mut opener) = pair();
+    let sealed = seal(&mut sealer, &keys(), &ping(0));
+    let (head, tail) = sealed.split_at(sealed.len() - SEAL_LEN);
+    for (len, missing) in [(MAX_FRAME, false), (MAX_FRAME + 1, true), (MAX_FRAME + 2, true)] {
+        let padding = vec![0; len - sealed.len()];
+        let bytes = [head, &padding, tail].concat();
+        let error = opener.open(&keys(), &bytes, START).unwrap_err();
+        assert_eq!(error == AuthError::Missing, missing, "{len} bytes: {error}");
     }
 }
 
