@@ -87,6 +87,21 @@ fn a_pong_is_late_after_its_window() {
     }
 }
 
+/// E5: an answered ping that left exactly the gap before the judged one resolves nothing.
+#[test]
+fn a_ping_a_gap_before_the_judged_one_does_not_answer_for_it() {
+    let builder = plain().interval(secs(2)).timeout(secs(34)).attempts(4).min_gap(secs(2));
+    let mut solo = Solo::alive(build(builder.suspect_interval(secs(2))));
+    // Pings leave every two seconds, and the window is eight: the fifth is judged after the first.
+    let ids: Vec<PingId> = (0..6).map(|_| solo.next_ping()).collect();
+    let sixth = solo.now;
+    assert_eq!(solo.found(Findings::MISS), 1, "the first is unanswered");
+    let _ = solo.tell(Event::pong(ids[3]));
+    solo.run_to(sixth + 6 * SEC);
+    let next = solo.machine.deadline_reason();
+    assert_eq!(next, Some(DeadlineReason::ResponseWindow), "the fifth is judged, not the sixth");
+}
+
 /// CF4: a gap of exactly `C - W` is no excess.
 #[test]
 fn a_peers_gap_may_reach_the_limit() {

@@ -115,3 +115,41 @@ fn a_seal_of_another_length_is_refused() {
     let wrong = Err(DecodeError::ExtensionLength { extension: 0x7f, found: 1, allowed: 25 });
     assert_eq!(found, wrong);
 }
+
+/// What a fuzzer is given: every status and every limit that is valid, and none that is not.
+#[cfg(feature = "arbitrary")]
+#[test]
+fn arbitrary_values_are_valid_and_of_every_kind() {
+    use arbitrary::{Arbitrary, Unstructured};
+
+    let mut word = 1_u64;
+    let mut drawn = |len: usize| -> Vec<u8> {
+        let next = |_| {
+            word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (word >> 56) as u8
+        };
+        (0..len).map(next).collect()
+    };
+    let (mut loads, mut reasons, mut flags) = ([0; 256], 0, [0; 256]);
+    let (mut never, mut any, mut patient, mut gaps) = (0, 0, 0, 0);
+    for _ in 0..4_000 {
+        let status = Status::arbitrary(&mut Unstructured::new(&drawn(16))).expect("enough bytes");
+        loads[usize::from(status.load())] += 1;
+        flags[usize::from(status.is_draining()) + 2 * usize::from(status.is_ready())] += 1;
+        reasons += u32::from(status.reason() != 0);
+        let limits = Limits::arbitrary(&mut Unstructured::new(&drawn(32))).expect("enough bytes");
+        let again = Limits::new(limits.interval(), limits.timeout(), limits.min_gap());
+        assert_eq!(again, Ok(limits), "valid");
+        never += u32::from(limits.interval() == Wish::Disabled);
+        any += u32::from(limits.interval() == Wish::NoPreference);
+        patient += u32::from(limits.timeout().is_none());
+        gaps += u32::from(!limits.min_gap().is_zero());
+    }
+    assert!(loads[..=100].iter().all(|&count| count > 0), "{loads:?}");
+    assert!(loads[101..].iter().all(|&count| count == 0), "{loads:?}");
+    assert!(flags[..4].iter().all(|&count| count > 0) && reasons > 3_000, "{reasons}");
+    for count in [never, any, patient] {
+        assert!((500..3_500).contains(&count), "{never} {any} {patient}");
+    }
+    assert!(gaps > 3_000);
+}
