@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// * **Pauses.** Nothing is learnt from the timing of beats until one period after a pause of our
 ///   own, nor from the beat whose gap held the pause (rule DT4).
 /// * **Cold start.** Until the formula gives a term, trust ends when the fixed verdict of the
-///   configuration falls (rule DT5).
+///   configuration falls, later by as much as the peer's period is longer than ours (rule DT5).
 /// * **Other traffic** renews trust for [`Term::traffic`] and teaches nothing (rule DT2).
 /// * **Path change.** A new connection starts with an empty memory
 ///   ([`HeartbeatMachine::reconnected`](crate::HeartbeatMachine::reconnected)): whoever moves to
@@ -132,6 +132,8 @@ pub struct Learnt<M> {
     /// There was a pause since the newest beat.
     paused: bool,
     lessons: u32,
+    /// Between beats, as last promised.
+    period: u64,
     term: Option<Term>,
     memory: M,
 }
@@ -201,9 +203,11 @@ impl<M> Learnt<M> {
 
     fn deadline(&self, trust: &Trust) -> Timestamp {
         let renewed = trust.since.saturating_sub(self.stale);
+        let slower = self.period.saturating_sub(trust.period);
+        let cold = trust.timeout.saturating_add(slower); // DT5
         Timestamp::from_nanos(match self.term {
             Some(term) => renewed.saturating_add_signed(term.beat),
-            None => renewed.saturating_add(trust.timeout), // DT5
+            None => renewed.saturating_add(cold),
         })
     }
 
@@ -253,6 +257,7 @@ impl<M> Learnt<M> {
         };
         self.newest = Some(Sending { delay: sending.delay.or(known), ..sending });
         self.paused = false;
+        self.period = period;
         (self.age, self.stale) = (0, 0);
         Some(beat)
     }
