@@ -44,6 +44,33 @@ fn outcome(supervisor: &Supervisor) -> Outcome {
     supervisor.outcome().expect("it is over")
 }
 
+/// Which attempt runs is told without beginning anything; and each step says what it is.
+#[test]
+fn it_tells_what_it_does() {
+    let mut it = Supervisor::new(plan(), 1, at(0));
+    let mut said = vec![it.next(at(0)).to_string()];
+    assert_eq!(it.running(), None);
+    assert!(it.established(1, at(2)));
+    assert_eq!(it.running(), Some(1));
+    said.push(it.next(at(3)).to_string());
+    it.ended(1, Cause::Refused, at(4));
+    assert_eq!(it.running(), None);
+    said.push(it.next(at(5)).to_string());
+    said.push(it.next(at(104)).to_string());
+    assert!(it.established(2, at(105)));
+    assert_eq!(it.running(), Some(2));
+    it.stop(at(106));
+    said.push(it.next(at(107)).to_string());
+    assert_eq!(it.running(), None);
+    let first = Step::Wait { until: at(100), cause: None }.to_string();
+    assert_eq!(first, format!("wait until {}", at(100)));
+    assert_eq!(said[0], format!("connect 1 until {}", at(1_000)));
+    assert_eq!(said[1], "run 1");
+    assert_eq!(said[2], format!("wait until {} ({})", at(104), Cause::Refused));
+    assert!(said[3].starts_with("connect 2 until "), "{said:?}");
+    assert!(said[4].starts_with("over: "), "{said:?}");
+}
+
 /// SV1: asked twice it says the same; told twice, or of another attempt, it changes nothing.
 #[test]
 fn nothing_happens_by_asking_or_telling_twice() {

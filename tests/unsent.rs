@@ -25,6 +25,7 @@ fn without_a_connection_the_policy_decides() {
         let mut unsent = queue(while_down, Delivery::AtLeastOnce);
         let pushed: Vec<_> = (1..=5).map(|message| unsent.push(message)).collect();
         assert_eq!(unsent.take(), None, "there is no connection");
+        assert_eq!(unsent.is_empty(), matches!(while_down, WhileDown::Drop | WhileDown::Fail));
         (pushed, unsent.tally(), unsent.into_messages().collect::<Vec<_>>())
     };
     let (pushed, tally, left) = fill(WhileDown::Drop);
