@@ -23,6 +23,23 @@ fn next<D: Detector>(run: &mut Run<D>, number: u32) -> i64 {
     run.end() - beat.at as i64
 }
 
+/// DT3: the peer started anew, with its clock and its numbers, on the same connection.
+#[test]
+fn a_peer_that_counts_anew_is_believed_after_ten_periods() {
+    let mut run = settled(Chen::by_stamp(1.0).expect("a margin"));
+    let before = run.end();
+    let last = steady_beat(149).at;
+    for number in 0..40 {
+        let at = last + u64::from(number + 1) * PERIOD;
+        run.hear(Source::Beats, Beat { at, ..steady_beat(number) });
+        match number {
+            0..9 => assert_eq!(run.end(), before, "overtaken: {number}"),
+            9..18 => assert_eq!(run.end() as u64, at + run.timeout, "cold: {number}"),
+            _ => assert_eq!(run.end() as u64, at + 2 * PERIOD, "learnt: {number}"),
+        }
+    }
+}
+
 /// DT7: eight periods early is swift, and a nanosecond more is another clock.
 #[test]
 fn a_clock_that_stood_still_voids_what_was_learnt() {
