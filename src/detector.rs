@@ -104,6 +104,8 @@ pub use k_of_n::KOfN;
 #[cfg(feature = "detectors")]
 pub use misses::Misses;
 #[cfg(feature = "detectors")]
+pub use phi::Accrual;
+#[cfg(feature = "detectors")]
 pub use phi_exponential::PhiExponential;
 #[cfg(feature = "detectors")]
 pub use phi_logistic::PhiLogistic;

@@ -1,8 +1,9 @@
 //! What single rules say, by numbers.
 
+use heartbeat_proto::Timestamp;
 use heartbeat_proto::detector::{
-    Bertier, Chen, Detector, Jacobson, KOfN, Misses, ParameterError, PhiExponential, PhiLogistic,
-    PhiNormal, Retransmission, Satzger, Sign, Source, TwoWindows, tail,
+    Accrual, Bertier, Chen, Detector, Jacobson, KOfN, Misses, ParameterError, PhiExponential,
+    PhiLogistic, PhiNormal, Retransmission, Satzger, Sign, Source, TwoWindows, tail,
 };
 
 use crate::link::{Beat, PERIOD, steady, steady_beat};
@@ -111,7 +112,8 @@ fn suspicion_is_phi_over_its_threshold() {
     let deviation = (199.0 / 200.0_f64).sqrt() * 10.0;
     let mean = (100.0 * 200.0 + 10.0) / 200.0;
     for silence in [0.0, 80.0, 100.0, 120.0, 155.0, 200.0, 1_000.0, 100_000.0] {
-        let found = 8.0 * run.suspicion(at as i64 + (silence * 1e6) as i64);
+        let now = Timestamp::from_nanos(run.origin + at + (silence * 1e6) as u64);
+        let found = run.detector.phi(&run.state, &run.trust(), now);
         let wanted = tail::phi((silence - mean) / deviation);
         let off = (found - wanted).abs() / wanted.max(1e-10);
         assert!(off < 0.01, "{found}, not {wanted}, after {silence} ms");
