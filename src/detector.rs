@@ -104,6 +104,8 @@ pub use k_of_n::KOfN;
 #[cfg(feature = "detectors")]
 pub use misses::Misses;
 #[cfg(feature = "detectors")]
+pub use phi::Accrual;
+#[cfg(feature = "detectors")]
 pub use phi_exponential::PhiExponential;
 #[cfg(feature = "detectors")]
 pub use phi_logistic::PhiLogistic;
@@ -196,6 +198,7 @@ fn linear_suspicion(trust: &Trust, deadline: Timestamp, now: Timestamp) -> f64 {
 
 /// The same level of suspicion, on the side of 1 on which `now` is of the deadline: both are
 /// rounded, and must agree to the nanosecond (rule DT1).
+#[inline]
 fn on_its_side(level: f64, now: u64, deadline: u64) -> f64 {
     if now <= deadline { level.min(1.0) } else { level.max(1.0 + f64::EPSILON) }
 }

@@ -66,6 +66,7 @@ impl Averages {
     }
 
     /// RFC 6298 (2.3): the deviation first, from the old mean.
+    #[inline]
     pub(super) fn follow(&mut self, sample: f64) {
         self.deviation.follow(libm::fabs(sample - self.mean.get()), GAINS.1);
         self.mean.follow(sample, GAINS.0);

@@ -124,7 +124,7 @@ impl Check for Overtaken {
         let link = rough(3, 200);
         let mut straight = Run::new(detector, PERIOD);
         let mut crossed = Run::new(detector, PERIOD);
-        for pair in link.windows(3) {
+        for (count, pair) in (1..).zip(link.windows(3)) {
             straight.hear(source, pair[1]);
             crossed.hear(source, pair[1]);
             let before = crossed.end();
@@ -133,6 +133,10 @@ impl Check for Overtaken {
             for old in [pair[0], pair[1]] {
                 crossed.hear(source, Beat { at: now, ..old });
                 assert_eq!(crossed.end(), before, "{name}: an old beat renews trust");
+            }
+            if name.starts_with("phi") && count > 20 {
+                let phi = |run: &Run<D>| run.suspicion((now + PERIOD / 3) as i64).to_bits();
+                assert_eq!(phi(&crossed), phi(&straight), "{name}: an old beat calms");
             }
         }
     }

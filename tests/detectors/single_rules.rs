@@ -1,8 +1,9 @@
 //! What single rules say, by numbers.
 
+use heartbeat_proto::Timestamp;
 use heartbeat_proto::detector::{
-    Bertier, Chen, Detector, Jacobson, KOfN, Misses, ParameterError, PhiExponential, PhiLogistic,
-    PhiNormal, Retransmission, Satzger, Sign, Source, TwoWindows, tail,
+    Accrual, Bertier, Chen, Detector, Jacobson, KOfN, Misses, ParameterError, PhiExponential,
+    PhiLogistic, PhiNormal, Retransmission, Satzger, Sign, Source, TwoWindows, tail,
 };
 
 use crate::link::{Beat, PERIOD, steady, steady_beat};
@@ -21,6 +22,23 @@ fn next<D: Detector>(run: &mut Run<D>, number: u32) -> i64 {
     let beat = steady_beat(number);
     run.hear(Source::Beats, beat);
     run.end() - beat.at as i64
+}
+
+/// DT3: the peer started anew, with its clock and its numbers, on the same connection.
+#[test]
+fn a_peer_that_counts_anew_is_believed_after_ten_periods() {
+    let mut run = settled(Chen::by_stamp(1.0).expect("a margin"));
+    let before = run.end();
+    let last = steady_beat(149).at;
+    for number in 0..40 {
+        let at = last + u64::from(number + 1) * PERIOD;
+        run.hear(Source::Beats, Beat { at, ..steady_beat(number) });
+        match number {
+            0..9 => assert_eq!(run.end(), before, "overtaken: {number}"),
+            9..18 => assert_eq!(run.end() as u64, at + run.timeout, "cold: {number}"),
+            _ => assert_eq!(run.end() as u64, at + 2 * PERIOD, "learnt: {number}"),
+        }
+    }
 }
 
 /// DT7: eight periods early is swift, and a nanosecond more is another clock.
@@ -94,7 +112,8 @@ fn suspicion_is_phi_over_its_threshold() {
     let deviation = (199.0 / 200.0_f64).sqrt() * 10.0;
     let mean = (100.0 * 200.0 + 10.0) / 200.0;
     for silence in [0.0, 80.0, 100.0, 120.0, 155.0, 200.0, 1_000.0, 100_000.0] {
-        let found = 8.0 * run.suspicion(at as i64 + (silence * 1e6) as i64);
+        let now = Timestamp::from_nanos(run.origin + at + (silence * 1e6) as u64);
+        let found = run.detector.phi(&run.state, &run.trust(), now);
         let wanted = tail::phi((silence - mean) / deviation);
         let off = (found - wanted).abs() / wanted.max(1e-10);
         assert!(off < 0.01, "{found}, not {wanted}, after {silence} ms");
