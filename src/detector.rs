@@ -5,12 +5,20 @@
 //! `floor` and the `ceiling` of its [`Config`](crate::Config), so that no detector can break the
 //! detection promise.
 
+#[cfg(feature = "detectors")]
+mod any_all;
 mod deadline;
+#[cfg(feature = "detectors")]
+mod shadow;
 
 use core::fmt::Debug;
 use core::hash::Hash;
 
+#[cfg(feature = "detectors")]
+pub use any_all::{All, Any};
 pub use deadline::Deadline;
+#[cfg(feature = "detectors")]
+pub use shadow::{Opinions, Shadow, ShadowState};
 
 use crate::rtt::Rtt;
 use crate::time::Timestamp;
@@ -31,6 +39,15 @@ pub trait Detector: Copy + Debug + Eq + Hash {
 
     /// Learns from one piece of evidence.
     fn learn(&self, state: &mut Self::State, evidence: &Evidence);
+
+    /// What the machine calls: [`learn`](Self::learn), with what it knew of the silence that the
+    /// evidence ends or goes on in, for detectors that judge others. (If the evidence measured a
+    /// round trip, [`Trust::rtt`] has it already.) The default forwards.
+    #[inline]
+    fn learn_in(&self, state: &mut Self::State, evidence: &Evidence, trust: &Trust) {
+        let _ = trust;
+        self.learn(state, evidence);
+    }
 
     /// The last moment at which the peer is still trusted, if nothing more is heard. It may lie in
     /// the past (a stale beat restores no trust), and is clamped for the verdict.

@@ -36,6 +36,9 @@ mod negotiate;
 mod normal;
 pub mod pool;
 mod probe;
+#[cfg(feature = "detectors")]
+pub mod qos;
+pub mod quality;
 mod report;
 mod rtt;
 #[cfg(feature = "sim")]
