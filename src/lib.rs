@@ -15,6 +15,8 @@ extern crate std;
 mod action;
 #[cfg(all(feature = "std", feature = "codec"))]
 pub mod adapter;
+#[cfg(feature = "detectors")]
+pub mod advisor;
 pub mod backoff;
 #[cfg(feature = "codec")]
 pub mod codec;
