@@ -81,7 +81,8 @@ pub use time::Timestamp;
     feature = "futures-io",
     feature = "message",
     feature = "pulse",
-    feature = "tokio-util"
+    feature = "tokio-util",
+    feature = "detectors"
 ))]
 mod documents {
     #[doc = include_str!("../docs/INTEGRATING.md")]

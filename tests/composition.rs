@@ -8,8 +8,8 @@ mod ehm;
 use core::time::Duration;
 
 use ehm::Ehm;
-use heartbeat_proto::detector::{All, Any, Detector, Evidence, Shadow, Trust};
-use heartbeat_proto::{Config, Event, HeartbeatMachine, Mode, Timestamp};
+use heartbeat_proto::detector::{All, Any, Deadline, Detector, Evidence, Shadow, Trust};
+use heartbeat_proto::{Action, Config, Event, HeartbeatMachine, Mode, Timestamp};
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
@@ -253,6 +253,41 @@ fn a_shadow_forgives_our_own_pauses() {
     let state = machine.state().detector_state();
     assert_eq!((state.acting().mistakes(), state.silent().mistakes()), (1, 1));
     assert_eq!(state.silent().time_wrong(), Duration::from_millis(170));
+}
+
+/// DT43: by the deadline as it was before the evidence, and before the round trip that this measured.
+#[test]
+fn a_shadow_judges_by_the_round_trips_known_before() {
+    let config = Config::builder()
+        .mode(Mode::Initiator)
+        .detector(Shadow::new(after(60_000 * MS), Deadline::rtt_adaptive(1)))
+        .interval(Duration::from_secs(1))
+        .timeout(Duration::from_secs(4))
+        .jitter_percent(0)
+        .build()
+        .expect("valid");
+    let mut machine = HeartbeatMachine::new(config, 1, at(0));
+    let _ = machine.handle(Event::Start, at(0));
+    for round in 0..21 {
+        let id = loop {
+            let wake = machine.next_deadline().expect("live");
+            let actions = machine.handle(Event::Tick, wake);
+            let ping = actions.into_iter().find_map(|action| match action {
+                Action::SendPing { id, stamp } => Some((id, stamp.as_nanos())),
+                _ => None,
+            });
+            if let Some(ping) = ping {
+                break ping;
+            }
+        };
+        // Twenty round trips of 5 ms; the last takes 800 ms, far beyond three timeouts of that.
+        let rtt = if round < 20 { 5 * MS } else { 800 * MS };
+        punctual(&mut machine, id.1 + rtt);
+        let _ = machine.handle(Event::pong(id.0), at(id.1 + rtt));
+    }
+    let silent = machine.state().detector_state().silent();
+    assert_eq!(silent.mistakes(), 1, "{silent}");
+    assert!(silent.longest_mistake() > Duration::from_millis(700), "{silent}");
 }
 
 /// DT43: evidence that gives no trust back goes on with the mistake.

@@ -222,6 +222,12 @@ proptest! {
         // Spans of a millisecond, rounded to nanoseconds.
         prop_assert!(recurs >= wish.mistake_every().as_secs_f64() * (1.0 - 1e-3), "{recurs}");
         prop_assert!(link.exceeds(window) <= 0.050_1);
+        // One gap until the first ping after the verdict has left, one for each that fails, one for
+        // the answer.
+        let gap = pings.down_interval().as_secs_f64();
+        let answered = (1.0 - link.loss_after_loss()) * (1.0 - link.exceeds(gap));
+        let lasts = gap * (1.0 + 1.0 / answered);
+        prop_assert!(lasts <= wish.mean_mistake().as_secs_f64() * (1.0 + 1e-6), "{lasts}");
     }
 
     /// QS6: a harder wish never gets a longer interval, nor is it granted where the easier is not.

@@ -6,7 +6,9 @@
 use core::time::Duration;
 
 use heartbeat_proto::quality::{Gauge, Quality};
-use heartbeat_proto::{Config, Event, HeartbeatMachine, Liveness, Mode, Timestamp};
+use heartbeat_proto::{
+    Config, Event, HeartbeatMachine, Liveness, Mode, Probing, Reason, Timestamp, Verdict,
+};
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
@@ -144,6 +146,31 @@ fn life_after_the_verdict_takes_the_detection_back() {
         assert_eq!(seen.quality().watched(), ms(watched));
         assert_eq!(seen.quality().mistakes(), 1);
     }
+}
+
+/// QL2: a suspicion that goes on although life is heard (lost probes) is one mistake, and wrong for as
+/// long as it lasts, no longer.
+#[test]
+fn a_suspicion_under_traffic_is_counted_once() {
+    let builder = Config::builder().interval(ms(1000)).timeout(ms(4000)).jitter_percent(0);
+    let builder = builder.probing(Probing::Always).probe_loss(1, 2, Verdict::Report);
+    let config = builder.ping_unanswered(14, Verdict::Ignore).build().expect("valid");
+    let machine = HeartbeatMachine::new(config, 1, at(0));
+    let mut seen = Seen { machine, ..Seen::new(0) };
+    (seen.gauge, seen.lives, seen.suspicions) = (Gauge::new(), Vec::new(), Vec::new());
+    seen.tell(Event::Start);
+    // Traffic all the time, and no pong at all.
+    for _ in 0..200 {
+        seen.silence(50);
+    }
+    assert_eq!(seen.machine.liveness(), Liveness::Suspect);
+    assert_eq!(seen.machine.report().expect("why").reason, Reason::ProbeLoss);
+    let (watched, wrong, mistakes, longest, _) = by_hand(&seen);
+    assert!(mistakes == 1 && wrong > watched / 2, "{wrong} of {watched}");
+    assert_eq!(seen.quality().watched(), Duration::from_nanos(watched));
+    assert_eq!(seen.quality().time_wrong(), Duration::from_nanos(wrong));
+    assert_eq!(seen.quality().longest_mistake(), Duration::from_nanos(longest));
+    assert_eq!(seen.quality().mistakes(), 1);
 }
 
 /// QL3: a goodbye is a sign of life; a close of our own is none; neither is a detection.

@@ -9,7 +9,7 @@ use crate::histogram::Histogram;
 use crate::qos::{Link, Pings, Qos, QosError};
 use crate::time::Timestamp;
 
-/// Learns from one peer's pings, over all its connections: 400 bytes, no allocation. Give it what
+/// Learns from one peer's pings, over all its connections: 472 bytes, no allocation. Give it what
 /// each call of the machine returned, before the actions are taken out. (It needs pings with ids:
 /// else it is not certain which were answered.)
 ///
@@ -49,19 +49,48 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Advisor {
     rtts: Histogram,
-    /// Pings that are settled: a later one was answered.
-    sent: u64,
     answered: u64,
+    lost: u64,
     /// How often a loss began.
     runs: u64,
-    /// Pings that are not settled yet.
-    open_sent: u64,
-    open_answered: u64,
-    /// When the newest left, and on which connection.
-    newest: u64,
-    epoch: Option<u32>,
+    /// The ping that was settled last was lost.
+    in_run: bool,
+    open: Open,
     first: Option<u64>,
     last: u64,
+}
+
+/// Pings that are not settled yet: the last ones, and how many came before them unanswered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Open {
+    epoch: Option<u32>,
+    /// When they left, the oldest first; the first `len` count.
+    sent: [u64; Self::MOST],
+    /// One bit for each.
+    answered: u8,
+    len: u8,
+    before: u32,
+}
+
+impl Open {
+    const MOST: usize = 8;
+
+    /// How many pings before the newest that was answered may still be: pongs overtake each other.
+    const OVERTAKEN: usize = 4;
+
+    /// How many there are up to the newest that was answered.
+    const fn proven(&self) -> usize {
+        8 - self.answered.leading_zeros() as usize
+    }
+
+    /// Takes out the oldest: whether it was answered.
+    fn pop(&mut self) -> bool {
+        self.sent.copy_within(1.., 0);
+        self.len = self.len.saturating_sub(1);
+        let answered = self.answered & 1 != 0;
+        self.answered >>= 1;
+        answered
+    }
 }
 
 /// Why there is no advice yet.
@@ -95,43 +124,72 @@ impl Advisor {
         let now = now.as_nanos().max(self.last);
         self.first.get_or_insert(now);
         self.last = now;
-        if let Some(id) = actions.ping_id() {
-            if self.epoch != Some(id.epoch()) {
-                // Another connection: what was not settled by then died with the last one.
-                self.epoch = Some(id.epoch());
-                (self.open_sent, self.open_answered) = (0, 0);
-            }
-            self.open_sent += 1;
-            self.newest = now;
-        }
         if actions.rtt_micros != 0 {
             self.rtts.record_nanos(u64::from(actions.rtt_micros) * 1000);
         }
         if actions.proven {
-            self.open_answered += 1;
-            if actions.answered >= self.newest {
-                self.settle();
-            }
+            self.answered_at(actions.answered);
+        }
+        if let Some(id) = actions.ping_id() {
+            self.sent(id.epoch(), now);
         }
     }
 
-    /// The newest ping was answered: what was not by then is lost.
-    fn settle(&mut self) {
-        self.runs += u64::from(self.open_sent > self.open_answered);
-        self.sent += self.open_sent;
-        self.answered += self.open_answered;
-        (self.open_sent, self.open_answered) = (0, 0);
+    fn sent(&mut self, epoch: u32, now: u64) {
+        if self.open.epoch != Some(epoch) {
+            // Another connection: what nothing proves to be lost died with the last one.
+            self.settle_but(0);
+            self.open = Open { epoch: Some(epoch), ..Open::default() };
+        }
+        if usize::from(self.open.len) == Open::MOST {
+            if self.open.proven() > 0 {
+                self.settle_one();
+            } else {
+                self.open.pop();
+                self.open.before = self.open.before.saturating_add(1);
+            }
+        }
+        self.open.sent[usize::from(self.open.len)] = now;
+        self.open.len += 1;
     }
 
-    /// How many pings are known to have been answered.
+    /// The ping that left then was answered, and so those long before it are settled.
+    fn answered_at(&mut self, sent: u64) {
+        // Where writes are reported it left after it was emitted, and before the next one was.
+        let len = usize::from(self.open.len);
+        if let Some(index) = self.open.sent[..len].iter().rposition(|&at| at <= sent) {
+            self.open.answered |= 1 << index;
+        }
+        self.settle_but(Open::OVERTAKEN);
+    }
+
+    /// Settles all pings up to the newest that was answered, but the last of these.
+    fn settle_but(&mut self, last: usize) {
+        while self.open.proven() > last {
+            self.settle_one();
+        }
+    }
+
+    /// Settles the oldest: a later one was answered, or it was itself.
+    fn settle_one(&mut self) {
+        let before = u64::from(core::mem::take(&mut self.open.before));
+        let answered = self.open.pop();
+        let lost = before + u64::from(!answered);
+        self.runs += u64::from(lost > 0 && !self.in_run);
+        self.lost += lost;
+        self.answered += u64::from(answered);
+        self.in_run = !answered;
+    }
+
+    /// How many pings were answered. (The last four are not counted yet: pongs may overtake each
+    /// other.)
     pub const fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// How many are known to have been lost: a later one was answered. (Those before a death are
-    /// none of them.)
+    /// How many were lost: later ones were answered. (Those before a death are none of them.)
     pub const fn lost(&self) -> u64 {
-        self.sent.saturating_sub(self.answered)
+        self.lost
     }
 
     /// For how long it has watched.
@@ -159,7 +217,7 @@ impl Advisor {
         if answered < Self::LEAST {
             return Err(AdvisorError::NotYet { answered, needed: Self::LEAST });
         }
-        let lost = self.lost();
+        let lost = self.lost;
         let loss_at_most = at_most(lost, lost + self.answered);
         // A loss after a loss: all but the first of each run.
         let repeat = if lost == 0 { 0.0 } else { ratio(lost.saturating_sub(self.runs), lost) };

@@ -26,6 +26,12 @@ impl Pings {
         self.builder
     }
 
+    /// The gap between pings after a verdict, where a lost peer may come back
+    /// ([`reopen_after`](ConfigBuilder::reopen_after)): it keeps the mean mistake.
+    pub const fn down_interval(&self) -> Duration {
+        Duration::from_nanos(self.config.down_interval)
+    }
+
     /// How long after a ping was due the verdict falls: the margin.
     pub const fn margin(&self) -> Duration {
         self.config.timeout().saturating_sub(self.config.interval())

@@ -19,16 +19,31 @@ struct Taught {
     lost: u64,
     /// Lost since the last answer.
     silent: u64,
+    /// Of a round trip: at least, and up to so much more.
+    delay: (u64, u64),
 }
 
 impl Taught {
     fn new(seed: u64) -> Self {
         // Twelve in a row must be lost before it dies.
         let builder = Config::builder().interval(secs(5)).response_window(secs(2)).attempts(12);
-        let machine = HeartbeatMachine::new(builder.build().expect("valid"), seed, at(0));
+        Self::with(builder.build().expect("valid"), seed)
+    }
+
+    fn with(config: Config, seed: u64) -> Self {
+        let machine = HeartbeatMachine::new(config, seed, at(0));
         let (advisor, rng) = (Advisor::new(), Rng(seed));
-        let mut taught =
-            Self { machine, advisor, rng, now: 0, wire: vec![], answered: 0, lost: 0, silent: 0 };
+        let mut taught = Self {
+            machine,
+            advisor,
+            rng,
+            now: 0,
+            wire: vec![],
+            answered: 0,
+            lost: 0,
+            silent: 0,
+            delay: (30 * MS, 20 * MS),
+        };
         let _ = taught.tell(Event::Start);
         taught
     }
@@ -52,7 +67,6 @@ impl Taught {
             if arrival <= due {
                 let (_, id) = self.wire.remove(0);
                 self.answered += 1;
-                self.lost += core::mem::take(&mut self.silent);
                 let _ = self.tell(Event::pong(id));
                 continue;
             }
@@ -62,7 +76,10 @@ impl Taught {
                     if self.rng.percent(chance) {
                         self.silent += 1;
                     } else {
-                        self.wire.push((self.now + 30 * MS + self.rng.below(20 * MS), id));
+                        let delay = self.delay.0 + self.rng.below(self.delay.1);
+                        self.wire.push((self.now + delay, id));
+                        self.wire.sort_unstable_by_key(|pong| pong.0);
+                        self.lost += core::mem::take(&mut self.silent);
                     }
                 }
             }
@@ -81,20 +98,42 @@ fn it_counts_what_was_lost_and_not_who_died() {
     let mut taught = Taught::new(3);
     taught.run(20_000 * SEC, 10, 30);
     assert!(taught.lost > 100, "{}", taught.lost);
-    assert_eq!((taught.advisor.answered(), taught.advisor.lost()), (taught.answered, taught.lost));
+    let (answered, lost) = (taught.advisor.answered(), taught.advisor.lost());
+    assert!(answered <= taught.answered && answered + 4 >= taught.answered, "{answered}");
+    assert!(lost <= taught.lost && lost + 4 >= taught.lost, "{lost} of {}", taught.lost);
     assert_eq!(taught.advisor.rtts().count(), taught.answered);
     assert_eq!(taught.advisor.watched().as_secs() / 10, 1_999);
 
-    let before = taught.advisor.lost();
+    let before = taught.lost;
     taught.run(30_000 * SEC, 100, 100);
     assert!(taught.machine.next_deadline().is_none(), "it died");
-    assert_eq!(taught.advisor.lost(), before);
     // The next connection goes on, and owes nothing to the last.
     taught.machine = taught.machine.reconnected(at(taught.now));
     (taught.silent, taught.wire) = (0, vec![]);
     let _ = taught.tell(Event::Tick);
     taught.run(taught.now + 1_000 * SEC, 0, 0);
-    assert_eq!((taught.advisor.answered(), taught.advisor.lost()), (taught.answered, before));
+    assert_eq!(taught.advisor.lost(), before);
+    assert!(taught.advisor.answered() + 4 >= taught.answered);
+}
+
+/// AD1: several pings under way at a time, whose pongs overtake each other: none is taken as lost
+/// that is not, and bursts are seen as such.
+#[test]
+fn it_counts_under_long_round_trips() {
+    for (percent, repeat) in [(0, 0u8), (5, 5), (5, 30)] {
+        let mut taught = Taught::with(Config::service_mesh(), 3);
+        taught.delay = (400 * MS, 400 * MS);
+        taught.run(4_000 * SEC, percent, repeat.into());
+        let (answered, lost) = (taught.advisor.answered(), taught.advisor.lost());
+        assert!(answered + 8 >= taught.answered, "{answered} of {}", taught.answered);
+        assert!(taught.machine.next_deadline().is_some(), "it lived");
+        assert!(lost.abs_diff(taught.lost) <= 8, "{lost}, not {}", taught.lost);
+        let wish = Qos::new(secs(60), secs(3600), secs(600)).expect("a wish");
+        let advice = taught.advisor.propose(&wish).expect("possible");
+        let expected = (f64::from(repeat) / 100.0).max(advice.loss_at_most());
+        let found = advice.repeat_loss();
+        assert!((found - expected).abs() < 0.12, "{found}, not {expected}");
+    }
 }
 
 /// AD2: it is silent before it knows enough, cautious with few samples, bolder with more; it says
