@@ -150,6 +150,12 @@ impl Actions {
         self.slots & PING != 0
     }
 
+    /// The ping among the actions.
+    #[cfg(feature = "detectors")]
+    pub(crate) const fn ping_id(&self) -> Option<PingId> {
+        if self.sends_ping() { Some(self.probe) } else { None }
+    }
+
     /// Whether a transition or a finding is told.
     #[inline]
     pub(crate) const fn has_news(&self) -> bool {

@@ -43,6 +43,7 @@
 //! published size where that allows it, else 100 to 200 beats, and can be made larger
 //! (`window::<1000>()`).
 
+mod any_all;
 #[cfg(feature = "detectors")]
 mod bertier;
 #[cfg(feature = "detectors")]
@@ -77,6 +78,8 @@ mod retransmission;
 #[cfg(feature = "detectors")]
 mod satzger;
 #[cfg(feature = "detectors")]
+mod shadow;
+#[cfg(feature = "detectors")]
 mod source;
 #[cfg(feature = "detectors")]
 pub mod tail;
@@ -88,6 +91,7 @@ pub(crate) mod window;
 use core::fmt::Debug;
 use core::hash::Hash;
 
+pub use any_all::{All, Any};
 #[cfg(feature = "detectors")]
 pub use bertier::Bertier;
 #[cfg(feature = "detectors")]
@@ -115,6 +119,8 @@ pub use phi_normal::PhiNormal;
 pub use retransmission::Retransmission;
 #[cfg(feature = "detectors")]
 pub use satzger::Satzger;
+#[cfg(feature = "detectors")]
+pub use shadow::{Opinions, Shadow, ShadowState};
 #[cfg(feature = "detectors")]
 pub use source::Source;
 #[cfg(feature = "detectors")]
@@ -152,6 +158,15 @@ pub trait Detector: Copy + Debug + Eq + Hash {
 
     /// Learns from one piece of evidence.
     fn learn(&self, state: &mut Self::State, evidence: &Evidence);
+
+    /// What the machine calls: [`learn`](Self::learn), with what it knew of the silence that the
+    /// evidence ends or goes on in, for detectors that judge others. (If the evidence measured a
+    /// round trip, [`Trust::rtt`] has it already.) The default forwards.
+    #[inline]
+    fn learn_in(&self, state: &mut Self::State, evidence: &Evidence, trust: &Trust) {
+        let _ = trust;
+        self.learn(state, evidence);
+    }
 
     /// The last moment at which the peer is still trusted, if nothing more is heard. It may lie in
     /// the past (a stale beat restores no trust), and is clamped for the verdict.

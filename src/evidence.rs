@@ -465,17 +465,17 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         beat: Option<(Option<Timestamp>, Option<u64>)>,
         rtt: Option<u64>,
     ) {
-        let interval = deadlines::interval(self.config, self.state);
+        let trust = deadlines::trust(self.config, self.state);
         let evidence = Evidence {
             sign,
             at: Timestamp::from_nanos(self.now),
             silence_nanos: self.now.saturating_sub(self.state.ev).min(2 * self.config.ceiling),
             seq,
             stamp: beat.and_then(|(stamp, _)| stamp),
-            period_nanos: beat.and_then(|(_, period)| period).unwrap_or(interval),
+            period_nanos: beat.and_then(|(_, period)| period).unwrap_or(trust.period),
             rtt_nanos: rtt,
             in_pause: self.late,
         };
-        self.config.detector.learn(&mut self.state.detector, &evidence);
+        self.config.detector.learn_in(&mut self.state.detector, &evidence, &trust);
     }
 }

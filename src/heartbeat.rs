@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::action::Actions;
 use crate::config::Config;
 use crate::deadlines::{self, DeadlineReason, Deadlines, NEVER};
-use crate::detector::{Deadline, Detector};
+use crate::detector::{Deadline, Detector, Trust};
 use crate::event::Event;
 use crate::finding::Findings;
 use crate::histogram::Histogram;
@@ -204,8 +204,14 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the detector's
     /// deadline, more beyond.
     pub fn suspicion(&self, now: Timestamp) -> f64 {
-        let trust = deadlines::trust(&self.config, &self.state);
-        self.config.detector.suspicion(&self.state.detector, &trust, now)
+        self.config.detector.suspicion(&self.state.detector, &self.trust(), now)
+    }
+
+    /// What the detector is told of the present silence: to ask it more than the machine does,
+    /// together with [`state`](Self::state) and its
+    /// [`detector_state`](PeerState::detector_state).
+    pub fn trust(&self) -> Trust {
+        deadlines::trust(&self.config, &self.state)
     }
 
     /// Whether the peer has answered a ping that left at `since` or later: proof that it was there

@@ -73,6 +73,17 @@ impl Histogram {
         Duration::ZERO
     }
 
+    /// An upper bound of the probability that one more span is above `seconds`: of `n` spans those
+    /// in buckets that reach beyond it and one more, over `n + 1`.
+    #[cfg(feature = "detectors")]
+    #[expect(clippy::cast_precision_loss, reason = "counts of 32 bits, ends of 48")]
+    pub(crate) fn exceeds(&self, seconds: f64) -> f64 {
+        let beyond = |index: &usize| Self::end(*index).min(self.max) as f64 > seconds * 1e9;
+        let above: u64 =
+            (0..Self::BUCKETS).filter(beyond).map(|i| u64::from(self.buckets[i])).sum();
+        (above + 1) as f64 / (self.count() + 1) as f64
+    }
+
     /// Bucket `2 n` holds `2^n ..` microseconds, bucket `2 n + 1` holds `1.5 * 2^n ..`.
     #[inline]
     const fn bucket(span: u64) -> usize {

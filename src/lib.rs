@@ -15,6 +15,8 @@ extern crate std;
 mod action;
 #[cfg(all(feature = "std", feature = "codec"))]
 pub mod adapter;
+#[cfg(feature = "detectors")]
+pub mod advisor;
 pub mod backoff;
 #[cfg(feature = "codec")]
 pub mod codec;
@@ -36,6 +38,9 @@ mod negotiate;
 mod normal;
 pub mod pool;
 mod probe;
+#[cfg(feature = "detectors")]
+pub mod qos;
+pub mod quality;
 mod report;
 mod rtt;
 #[cfg(feature = "sim")]
@@ -76,7 +81,8 @@ pub use time::Timestamp;
     feature = "futures-io",
     feature = "message",
     feature = "pulse",
-    feature = "tokio-util"
+    feature = "tokio-util",
+    feature = "detectors"
 ))]
 mod documents {
     #[doc = include_str!("../docs/INTEGRATING.md")]

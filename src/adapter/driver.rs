@@ -7,12 +7,15 @@ use super::notice::{Ended, Notice};
 use super::outbox::{Beat, Outbox};
 use super::setup::{Observer, Setup, random};
 use crate::action::{Action, Actions};
+#[cfg(feature = "detectors")]
+use crate::advisor::Advisor;
 use crate::codec::{Frame, Link, Status};
 use crate::config::{Config, Mode};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::heartbeat::HeartbeatMachine;
 use crate::liveness::{Liveness, Transition};
+use crate::quality::{Gauge, Quality};
 use crate::report::Report;
 use crate::time::Timestamp;
 
@@ -50,6 +53,9 @@ const STEP: Duration = Duration::from_nanos(1);
 /// ```
 pub struct Driver<D: Detector = Deadline> {
     machine: HeartbeatMachine<D>,
+    gauge: Gauge,
+    #[cfg(feature = "detectors")]
+    advisor: Advisor,
     /// The largest `now` so far: a time that runs back counts as it (rule T1).
     now: Timestamp,
     link: Link,
@@ -78,11 +84,15 @@ impl<D: Detector> Driver<D> {
     }
 
     /// The driver of the next connection to the same peer: see
-    /// [`HeartbeatMachine::reconnected`]. The observer goes with it.
+    /// [`HeartbeatMachine::reconnected`]. The observer goes with it, and what
+    /// was learnt and measured of the peer ([`quality`](Self::quality)).
     #[must_use]
     pub fn reconnected(self, now: Timestamp) -> Self {
         let machine = self.machine.reconnected(now);
         let mut next = Self::with(machine, self.status, self.observer);
+        next.gauge = self.gauge;
+        #[cfg(feature = "detectors")]
+        (next.advisor = self.advisor);
         next.handle(Event::Tick, now);
         next
     }
@@ -97,6 +107,9 @@ impl<D: Detector> Driver<D> {
         let outbox = Outbox::new(machine.config().answer_each);
         Self {
             machine,
+            gauge: Gauge::new(),
+            #[cfg(feature = "detectors")]
+            advisor: Advisor::new(),
             now: Timestamp::EPOCH,
             link,
             outbox,
@@ -305,6 +318,19 @@ impl<D: Detector> Driver<D> {
         &self.machine
     }
 
+    /// How good the detection was so far: mistakes, their duration, real detections. Of this peer,
+    /// over all its connections.
+    pub const fn quality(&self) -> Quality {
+        self.gauge.quality()
+    }
+
+    /// What this peer has taught, over all its connections, and the rules that follow from it for a
+    /// [wish](crate::qos::Qos).
+    #[cfg(feature = "detectors")]
+    pub const fn advisor(&self) -> &Advisor {
+        &self.advisor
+    }
+
     /// The link: the peer's status, restarts of the peer, misdirected frames.
     pub const fn link(&self) -> &Link {
         &self.link
@@ -317,6 +343,9 @@ impl<D: Detector> Driver<D> {
     }
 
     fn perform(&mut self, actions: Actions, now: Timestamp) {
+        self.gauge.observe(&actions, now);
+        #[cfg(feature = "detectors")]
+        self.advisor.observe(&actions, now);
         let transition = actions.transition();
         for action in actions {
             match action {

@@ -48,7 +48,8 @@ use crate::{stop, trace};
 ///                   own_lateness_ms, unwritten_ms, text}
 ///     found         findings [name]
 ///     snapshot      state, suspicion, rtt_ms, rtt_p50_ms, rtt_p99_ms, pings, pongs, misses,
-///                   suspicions, late_calls, own_lateness_p99_ms, own_lateness_max_ms
+///                   suspicions, late_calls, own_lateness_p99_ms, own_lateness_max_ms, mistakes,
+///                   mean_mistake_ms, accuracy (of this peer, over all its connections)
 ///     waiting       cause, delay_ms
 ///     reconfigured  changes [{knob, old, new}]
 ///     rules         accepted, changes {address ("" for all): [{knob, old, new}]}, text

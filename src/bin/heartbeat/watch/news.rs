@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use heartbeat_proto::adapter::{Driver, Ended};
 use heartbeat_proto::backoff::Cause;
+use heartbeat_proto::quality::Quality;
 use heartbeat_proto::{Config, Findings, Histogram, Liveness, Report, Stats};
 
 use crate::rules::Change;
@@ -57,6 +58,8 @@ pub(crate) struct Snapshot {
     pub(crate) lateness: Histogram,
     pub(crate) stats: Stats,
     pub(crate) report: Option<Report>,
+    /// Over all connections to this peer.
+    pub(crate) quality: Quality,
 }
 
 impl Snapshot {
@@ -70,6 +73,7 @@ impl Snapshot {
             lateness: *machine.lateness(),
             stats: *machine.stats(),
             report: driver.report(),
+            quality: driver.quality(),
         })
     }
 }

@@ -63,6 +63,9 @@ struct SnapshotRecord {
     late_calls: u64,
     own_lateness_p99_ms: f64,
     own_lateness_max_ms: f64,
+    mistakes: u32,
+    mean_mistake_ms: Option<f64>,
+    accuracy: Option<f64>,
 }
 
 impl<'a> Record<'a> {
@@ -172,6 +175,9 @@ impl From<&Snapshot> for SnapshotRecord {
             late_calls: snapshot.stats.late_calls,
             own_lateness_p99_ms: millis(snapshot.lateness.percentile(99)),
             own_lateness_max_ms: millis(snapshot.lateness.max()),
+            mistakes: snapshot.quality.mistakes(),
+            mean_mistake_ms: snapshot.quality.mean_mistake().map(millis),
+            accuracy: snapshot.quality.accuracy(),
         }
     }
 }

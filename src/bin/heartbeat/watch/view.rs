@@ -188,7 +188,7 @@ fn snapshot_line(snapshot: &Snapshot) -> String {
 fn verdict(over: &Over) -> String {
     match over {
         Over::OnPurpose { what, last: Some(last) } => {
-            format!("{}: {}", style(what).green(), snapshot_line(last))
+            format!("{}: {}; {}", style(what).green(), snapshot_line(last), last.quality)
         }
         Over::OnPurpose { what, last: None } => style(what).green().to_string(),
         // The change of liveness before it had all the evidence.
