@@ -50,6 +50,8 @@ mod bertier;
 pub(crate) mod bits;
 #[cfg(feature = "detectors")]
 mod chen;
+#[cfg(feature = "detectors")]
+mod compact;
 mod deadline;
 #[cfg(feature = "detectors")]
 pub(crate) mod delays;
@@ -58,9 +60,13 @@ mod formula;
 #[cfg(feature = "detectors")]
 pub(crate) mod gaps;
 #[cfg(feature = "detectors")]
+mod hazard;
+#[cfg(feature = "detectors")]
 mod jacobson;
 #[cfg(feature = "detectors")]
 mod k_of_n;
+#[cfg(feature = "detectors")]
+mod lateness;
 #[cfg(feature = "detectors")]
 mod misses;
 #[cfg(feature = "detectors")]
@@ -98,9 +104,13 @@ pub use bertier::Bertier;
 pub use bits::ParameterError;
 #[cfg(feature = "detectors")]
 pub use chen::Chen;
+#[cfg(feature = "detectors")]
+pub use compact::Compact;
 pub use deadline::Deadline;
 #[cfg(feature = "detectors")]
 pub use formula::{Beat, Formula, Learnt, Term};
+#[cfg(feature = "detectors")]
+pub use hazard::Hazard;
 #[cfg(feature = "detectors")]
 pub use jacobson::Jacobson;
 #[cfg(feature = "detectors")]
@@ -133,10 +143,12 @@ use crate::time::Timestamp;
 #[cfg(feature = "detectors")]
 pub mod memory {
     pub use super::bertier::Errors;
+    pub use super::compact::Gist;
     pub use super::delays::Delays;
     pub use super::gaps::Gaps;
     pub use super::jacobson::Averages;
     pub use super::k_of_n::Probes;
+    pub use super::lateness::Lateness;
     pub use super::misses::Ticks;
     pub use super::ranked::Ranked;
     pub use super::retransmission::RoundTrips;
