@@ -39,9 +39,11 @@
 //! connection, and starts anew. Outliers are recorded, as published, except where
 //! `rejecting_above` is said.
 //!
-//! A state is a plain value of at most 2 KB, without a stamp of the local clock. Windows have the
-//! published size where that allows it, else 100 to 200 beats, and can be made larger
-//! (`window::<1000>()`).
+//! A state is a plain value of at most 2 KB, without a stamp of the local clock. The published
+//! windows of 1000 beats, in nanoseconds, do not fit; the default is 100 to 200, and
+//! `window::<1000>()` is there. On five sets of recorded links and six budgets of detection time
+//! that costs `PhiNormal` 1.4 times the mistakes, `PhiExponential` 1.07 times, and the others none
+//! (0.4 to 1.03 times).
 
 #[cfg(feature = "detectors")]
 mod bertier;
