@@ -12,19 +12,19 @@
 //! its formula, to be compared on your own traces and to be trusted where its authors' assumptions
 //! hold:
 //!
-//! | detector | trust ends | good at | bad at |
-//! |---|---|---|---|
-//! | `Misses` | at the k-th tick without a beat | being understood | bursts of loss; whole periods only |
-//! | `KOfN` | when k of the last n are missing | lossy links, outages that drain | short limits |
-//! | `Retransmission` | a retransmission timeout after the next ping | following round trips | forgets in four pongs |
-//! | `Chen` | a margin after the expected arrival | one homogeneous link | unlike links, one margin |
-//! | `TwoWindows` | the same, the later of two expectations | paths that become slow | after one late beat |
-//! | `Bertier` | the same, the margin follows its errors | short detection | calm: it becomes careless |
-//! | `PhiNormal` | at a quantile of a normal distribution | unlike links, one threshold | outages, dead calm |
-//! | `PhiExponential` | at a multiple of the mean gap | being fixed, at the peer's pace | adapting |
-//! | `PhiLogistic` | as Akka and Pekko do | coming from there | far tails |
-//! | `Satzger` | at a multiple of a quantile of the gaps | bursty wireless links | one outage, at quantile 1 |
-//! | `Jacobson` | mean and deviations of the gaps | a tiny state | forgets in eight beats |
+//! | detector | trust ends | weak where |
+//! |---|---|---|
+//! | `Misses` | at the k-th tick without a beat | losses come in bursts |
+//! | `KOfN` | when k of the last n are missing | it must be quick |
+//! | `Retransmission` | a retransmission timeout after the next ping | it forgets in four pongs |
+//! | `Chen` | a margin after the expected arrival | one margin must fit unlike links |
+//! | `TwoWindows` | the same, by the later of two expectations | a single beat was late |
+//! | `Bertier` | the same, with a margin that follows its errors | calm makes it careless |
+//! | `PhiNormal` | at a quantile of a normal distribution of gaps | outages, dead calm |
+//! | `PhiExponential` | at a multiple of the mean gap | it should adapt: it is nearly fixed |
+//! | `PhiLogistic` | as Akka and Pekko do | the tail is far |
+//! | `Satzger` | at a multiple of a quantile of the gaps | one outage, at quantile 1 |
+//! | `Jacobson` | at mean and deviations of the gaps | it forgets in eight beats |
 //!
 //! # What they have in common
 //!
@@ -33,15 +33,17 @@
 //! nothing). They learn from one `Source`; other life renews trust and teaches nothing; a beat that
 //! was overtaken does neither. The moments after a pause of our own teach nothing, nor does a gap
 //! that held one. A period that the peer promises anew is believed with the first beat that says
-//! so. A step of the delay, or of a pace that nobody promised, is forgotten as each formula forgets:
-//! beat by beat out of a window, or by the gain of an average. Beats that come eight periods before
-//! their time void the delays that were learnt: one of the clocks stood still. A new path is a new
-//! connection, and starts anew. Outliers are recorded, as published, except where
+//! so. A step of the delay, or of a pace that nobody promised, is forgotten as each formula
+//! forgets: beat by beat out of a window, or by the gain of an average. Beats that come eight
+//! periods before their time void the delays that were learnt: one of the clocks stood still. A new
+//! path is a new connection, and starts anew. Outliers are recorded, as published, except where
 //! `rejecting_above` is said.
 //!
-//! A state is a plain value of at most 2 KB, without a stamp of the local clock. Windows have the
-//! published size where that allows it, else 100 to 200 beats, and can be made larger
-//! (`window::<1000>()`).
+//! A state is a plain value of at most 2 KB, without a stamp of the local clock. The published
+//! windows of 1000 beats, in nanoseconds, do not fit; the default is 100 to 200, and
+//! `window::<1000>()` is there. On five sets of recorded links and six budgets of detection time
+//! that costs `PhiNormal` 1.4 times the mistakes, `PhiExponential` 1.07 times, and the others none
+//! (0.4 to 1.03 times).
 
 mod any_all;
 #[cfg(feature = "detectors")]
@@ -155,12 +157,13 @@ pub mod memory {
 }
 
 /// A policy that turns a stream of evidence into a deadline. The policy lives in the
-/// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`.
+/// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`. One
+/// that learns from beats is written more easily as a `Formula`, which is a detector by itself.
 ///
 /// A state holds spans, stamps of the *peer's* clock and differences between both clocks, but no
-/// stamps of the local clock: what must relate to local time relates to [`Trust::since`]. Then the rules are invariant under a
-/// shift of time and can be model-checked for runs of any length. Floats are kept as canonical
-/// bits, so that states can be compared.
+/// stamps of the local clock: what must relate to local time relates to [`Trust::since`]. Then the
+/// rules are invariant under a shift of time and can be model-checked for runs of any length.
+/// Floats are kept as canonical bits, so that states can be compared.
 ///
 /// A policy is `Eq + Hash`, so that configurations and machines stay comparable whatever detects
 /// for them; a policy with a float keeps its bits.
@@ -203,8 +206,8 @@ pub trait Detector: Copy + Debug + Eq + Hash {
     }
 
     /// For model checkers, which identify states up to a shift of time: the state on a clock (and
-    /// peer's clock) that shows `by` less, wrapping, without what can no longer influence any answer.
-    /// The default fits states that hold no stamps.
+    /// peer's clock) that shows `by` less, wrapping, without what can no longer influence any
+    /// answer. The default fits states that hold no stamps.
     #[doc(hidden)]
     fn normalized(&self, state: &Self::State, by: u64) -> Self::State {
         let _ = by;

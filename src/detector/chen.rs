@@ -9,15 +9,16 @@ use super::{Beat, Formula, Source, Term};
 /// `sent + period + mean(arrival - sent) + margin`.
 ///
 /// W. Chen, S. Toueg, M. Aguilera, "On the quality of service of failure detectors", IEEE
-/// Transactions on Computers 51(5), 2002, section 6. The paper knows beats by their number and sends
-/// them exactly one period apart ([`by_number`](Self::by_number)); where the sender's clock drifts
-/// or the sender is unpunctual, the expectation is wrong by what has gathered over the window. A
-/// stamp mends that ([`by_stamp`](Self::by_stamp)). If delays are alike and independent, no detector
-/// with the same bound for the detection time is suspicious for less of the time (their theorem 5).
+/// Transactions on Computers 51(5), 2002, section 6. The paper knows beats by their number and
+/// sends them exactly one period apart ([`by_number`](Self::by_number)); where the sender's clock
+/// drifts or the sender is unpunctual, the expectation is wrong by what has gathered over the
+/// window. A stamp mends that ([`by_stamp`](Self::by_stamp)). If delays are alike and independent,
+/// no detector with the same bound for the detection time is suspicious for less of the time (their
+/// theorem 5).
 ///
 /// The window is 100 beats (16 to 1000 are usual: the paper leaves it open). It is forgotten beat
-/// by beat: after a step of the delay the expectation is wrong by the step at first, and right again
-/// after `N` beats. Nothing is rejected as an outlier. Beats without a stamp say nothing to
+/// by beat: after a step of the delay the expectation is wrong by the step at first, and right
+/// again after `N` beats. Nothing is rejected as an outlier. Beats without a stamp say nothing to
 /// [`by_stamp`](Self::by_stamp).
 ///
 /// ```

@@ -7,8 +7,8 @@ use super::{Beat, Formula, Source, Term};
 
 /// The estimator of the retransmission timeout, applied to the gaps between beats: with a gap `g`,
 /// `v += (|g - m| - v) / 4` (with the `m` before), `m += (g - m) / 8`; trust ends at
-/// `arrival + m + max(1 ms, deviations * v)`. (What is averaged is the gap less the promised period,
-/// so that a new promise is believed at once.)
+/// `arrival + m + max(1 ms, deviations * v)`. (What is averaged is the gap less the promised
+/// period, so that a new promise is believed at once.)
 ///
 /// V. Jacobson, "Congestion avoidance and control", SIGCOMM 1988, with the gains of RFC 6298. It
 /// forgets within four to eight beats, calm and outages alike: many mistakes. Nothing is rejected

@@ -7,8 +7,9 @@ use super::gaps::Gaps;
 use super::phi::{Accrual, FINEST, threshold};
 use super::{Beat, Formula, Source, Term};
 
-/// Phi as if the gaps were exponential with the mean of the last `N`: `phi = silence / (mean ln 10)`.
-/// Trust ends when it reaches the threshold: `arrival + threshold * ln 10 * mean`.
+/// Phi as if the gaps were exponential with the mean of the last `N`:
+/// `phi = silence / (mean * ln 10)`. Trust ends when it reaches the threshold:
+/// `arrival + threshold * ln 10 * mean`.
 ///
 /// As in Apache Cassandra (`FailureDetector`: a threshold of 8, which is 18.4 mean gaps; 1000 gaps
 /// there, 200 here, 1.6 KB) gaps of more than two periods are not recorded

@@ -11,14 +11,14 @@ use crate::time::nanos;
 
 /// Phi as Akka and Pekko reckon it (`PhiAccrualFailureDetector.scala`), for those who come from
 /// there: a logistic approximation of the normal tail,
-/// `phi = log10(1 + e^(y (1.5976 + 0.070566 y^2)))` with `y = (silence - mean - pause) / deviation`,
-/// an acceptable pause on top of the mean, and a least deviation. Far out it is wrong: the exponent
-/// grows with the cube of the silence, where that of the normal tail grows with the square. Prefer
-/// [`PhiNormal`](super::PhiNormal).
+/// `phi = log10(1 + e^(y (1.5976 + 0.070566 y^2)))` with
+/// `y = (silence - mean - pause) / deviation`, an acceptable pause on top of the mean, and a least
+/// deviation. Far out it is wrong: the exponent grows with the cube of the silence, where that of
+/// the normal tail grows with the square. Prefer [`PhiNormal`](super::PhiNormal).
 ///
 /// Defaults as in `reference.conf` of a Pekko cluster: a pause of 3 s and a deviation of at least
-/// 100 ms; usual thresholds are 8 (cluster) and 10 (remote watch; Hazelcast). They keep 1000 gaps (200 for remote
-/// watch), this 200 (1.6 KB).
+/// 100 ms; usual thresholds are 8 (cluster) and 10 (remote watch; Hazelcast). They keep 1000 gaps
+/// (200 for remote watch), this 200 (1.6 KB).
 ///
 /// Three things differ: phi never becomes infinite nor minus zero, because it is reckoned by its
 /// logarithm; the first heartbeat is not guessed as two gaps; and the gap that ends a suspicion is

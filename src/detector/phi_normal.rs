@@ -11,8 +11,9 @@ use super::{Beat, Formula, Source, Term, tail};
 /// be late, at 8 one in 10^8, were they normal.
 ///
 /// N. Hayashibara, X. Défago, R. Yared, T. Katayama, "The phi accrual failure detector", SRDS 2004;
-/// a window of 1000 there, of 200 here (1.6 KB). Phi is exact in the tail, and so is its inverse
-/// ([`tail`]); the deadline is `arrival + mean + z * deviation`.
+/// a window of 1000 there, of 200 here (1.6 KB; 1.4 times the mistakes on recorded links at the
+/// same detection time). Phi is exact in the tail, and so is its inverse ([`tail`]); the deadline
+/// is `arrival + mean + z * deviation`.
 ///
 /// Real gaps are not normal: one outage in the window makes it patient for the next `N` beats, and
 /// a calm one makes it careless. As published it records every gap; with

@@ -37,7 +37,7 @@ pub(super) fn numbers_are_sound() {
         assert!(phi(f64::from(limit + 1), 4_000.0, 100.0) >= 8.0, "{limit}");
     }
 
-    // Where the tail of the crates underflows, phi grows on; and below the mean it is no minus zero.
+    // Where the tail of the crates underflows, phi grows on; below the mean it is no minus zero.
     assert!(phi(1_000.0, 100.0, 10.0).is_infinite());
     assert!((1_761.0..1_762.0).contains(&tail::phi(90.0)));
     assert!(tail::phi(-100.0).is_sign_positive());
