@@ -306,6 +306,8 @@ proptest! {
         prop_assert_eq!(fleet.detections(), a.detections() + b.detections() + c.detections());
         let most = a.longest_mistake().max(b.longest_mistake()).max(c.longest_mistake());
         prop_assert_eq!(fleet.longest_mistake(), most);
+        let closest = [a, b, c].into_iter().filter_map(|one| one.shortest_recurrence()).min();
+        prop_assert_eq!(fleet.shortest_recurrence(), closest);
     }
 }
 

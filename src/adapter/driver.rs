@@ -1,5 +1,7 @@
 //! [`Driver`]: everything that adapters have in common, without a socket and without a clock.
 
+#[cfg(feature = "detectors")]
+use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
@@ -54,8 +56,9 @@ const STEP: Duration = Duration::from_nanos(1);
 pub struct Driver<D: Detector = Deadline> {
     machine: HeartbeatMachine<D>,
     gauge: Gauge,
+    /// On the heap: drivers move, as parts of futures.
     #[cfg(feature = "detectors")]
-    advisor: Advisor,
+    advisor: Box<Advisor>,
     /// The largest `now` so far: a time that runs back counts as it (rule T1).
     now: Timestamp,
     link: Link,
@@ -109,7 +112,7 @@ impl<D: Detector> Driver<D> {
             machine,
             gauge: Gauge::new(),
             #[cfg(feature = "detectors")]
-            advisor: Advisor::new(),
+            advisor: Box::default(),
             now: Timestamp::EPOCH,
             link,
             outbox,
@@ -327,7 +330,7 @@ impl<D: Detector> Driver<D> {
     /// What this peer has taught, over all its connections, and the rules that follow from it for a
     /// [wish](crate::qos::Qos).
     #[cfg(feature = "detectors")]
-    pub const fn advisor(&self) -> &Advisor {
+    pub fn advisor(&self) -> &Advisor {
         &self.advisor
     }
 

@@ -68,8 +68,8 @@ pub(super) fn configure(wish: &Qos, link: &Link<'_>) -> Result<Pings, QosError> 
     let parts = wish.parts();
     let refusal = || search::refuse(wish, |parts| longest_interval(link, parts).is_some());
     let interval = longest_interval(link, parts).ok_or_else(refusal)?;
-    let plan = plan(link, parts, interval).ok_or_else(refusal)?;
     let down = down_interval(link, parts.mean).ok_or_else(refusal)?;
+    let plan = plan(link, parts, down, interval).ok_or_else(refusal)?;
     // Rounding down shortens the promise; and the window stays below the shortest interval.
     let span = |seconds: f64| Duration::from_nanos((seconds * 1e9) as u64);
     let window = span(plan.window).saturating_sub(Duration::from_nanos(1));
@@ -84,16 +84,17 @@ pub(super) fn configure(wish: &Qos, link: &Link<'_>) -> Result<Pings, QosError> 
 }
 
 fn longest_interval(link: &Link<'_>, wish: Parts) -> Option<f64> {
-    down_interval(link, wish.mean)?;
-    search::largest(wish.within.min(MOST), |interval| plan(link, wish, interval).is_some())
+    let down = down_interval(link, wish.mean)?;
+    search::largest(wish.within.min(MOST), |interval| plan(link, wish, down, interval).is_some())
 }
 
 /// The plan with this interval that makes the fewest mistakes, if it grants the wish (rule QS4).
-fn plan(link: &Link<'_>, wish: Parts, interval: f64) -> Option<Plan> {
+fn plan(link: &Link<'_>, wish: Parts, down: f64, interval: f64) -> Option<Plan> {
     let plans = (1..=MOST_ATTEMPTS).filter_map(|attempts| {
         // The promise of CF5: `I + N W`, and under Reprobe `W + g` with `g = W / 2`.
         let window = (wish.within - interval) / (f64::from(attempts) + 1.5);
-        let window = window.min(SHORTEST * interval).min(wish.mean / 2.0);
+        // The smallest gap between pings, half of it, is none above `down`.
+        let window = window.min(SHORTEST * interval).min(2.0 * down);
         let fits = window >= LEAST && WINDOWS * window >= interval && link.exceeds(window) <= LATE;
         fits.then(|| Plan { window, attempts, all_fail: all_fail(link, window, attempts) })
     });
@@ -109,12 +110,11 @@ fn all_fail(link: &Link<'_>, window: f64, attempts: u8) -> f64 {
 }
 
 /// Pings after a verdict, for those who let a lost peer come back: the longest gap that keeps the
-/// mean mistake (rule QS5). Between a quarter and half of it, so that a wish for longer ones is
-/// always the easier one.
+/// mean mistake (rule QS5). In shares of that, so that a wish for longer ones never gets a shorter.
 fn down_interval(link: &Link<'_>, mean_mistake: f64) -> Option<f64> {
     const STEPS: u32 = 64;
     let most = (mean_mistake / 2.0).min(MOST);
-    (STEPS / 2..=STEPS).rev().map(|step| most * f64::from(step) / f64::from(STEPS)).find(|&gap| {
+    (1..=STEPS).rev().map(|step| most * f64::from(step) / f64::from(STEPS)).find(|&gap| {
         let answered = (1.0 - link.loss_after_loss()) * (1.0 - link.exceeds(gap));
         gap >= LEAST / 2.0 && gap * (answered + 1.0) <= mean_mistake * answered
     })

@@ -116,6 +116,25 @@ fn it_counts_what_was_lost_and_not_who_died() {
     assert!(taught.advisor.answered() + 4 >= taught.answered);
 }
 
+/// AD1: an outage that ends is so many losses in one run, however many.
+#[test]
+fn it_counts_a_long_outage() {
+    let mut taught = Taught::new(3);
+    taught.run(1_000 * SEC, 0, 0);
+    let pings = taught.machine.stats().pings_sent;
+    while taught.machine.stats().pings_sent < pings + 11 {
+        taught.run(taught.now + SEC, 100, 100);
+    }
+    assert!(taught.machine.next_deadline().is_some(), "it lived");
+    taught.run(taught.now + 1_000 * SEC, 0, 0);
+    assert_eq!(taught.advisor.lost(), 11);
+    // So long a burst leaves little that can be promised.
+    assert!(taught.advisor.propose(&wish()).is_err());
+    let wish = Qos::new(secs(60), secs(60), secs(600)).expect("a wish");
+    let advice = taught.advisor.propose(&wish).expect("possible");
+    assert!((advice.repeat_loss() - 10.0 / 11.0).abs() < 1e-9, "{}", advice.repeat_loss());
+}
+
 /// AD1: several pings under way at a time, whose pongs overtake each other: none is taken as lost
 /// that is not, and bursts are seen as such.
 #[test]
