@@ -97,7 +97,7 @@ impl Compact {
         state.patience = Span::new(patience.max(0) as u64);
         state.spread = nearest_root(lateness.square);
         state.lessons = lateness.lessons;
-        state.run = state.run.with_stale(lateness.stale, !teaches);
+        state.run = Run::new(lateness.stale, !teaches);
     }
 
     /// DT2: life that is no beat of the source.
@@ -178,7 +178,7 @@ impl Run {
         self.0 & Self::PAUSED == 0 && (self.0 & Self::HELD == 0 || !waited)
     }
 
-    const fn with_stale(self, stale: u8, held: bool) -> Self {
+    const fn new(stale: u8, held: bool) -> Self {
         Self(stale | if held { Self::HELD } else { 0 })
     }
 
