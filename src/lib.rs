@@ -36,6 +36,8 @@ mod negotiate;
 mod normal;
 pub mod pool;
 mod probe;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod report;
 mod rtt;
 #[cfg(feature = "sim")]
