@@ -5,6 +5,7 @@
 //! wrote; [`synthetic`] makes them of a seed. A [`Contender`] is a detector of any type with a knob; a
 //! [`Field`] runs it over a trace and gives an [`Outcome`] for each value of the knob; [`Points`]
 //! compare contenders at equal mean detection time; a [`Score`] adds that up over traces and budgets.
+//! [`play`] lets a whole configuration live through a segment.
 //! Nothing here prints, and nothing reads a clock. The rules are those of `docs/SPEC.md`, section
 //! 15.6.
 //!
@@ -25,6 +26,7 @@
 
 mod contender;
 mod field;
+mod play;
 mod probes;
 mod read;
 mod registry;
@@ -35,6 +37,7 @@ mod trace;
 
 pub use contender::{Contender, Role, Trial};
 pub use field::{Field, Point, Points};
+pub use play::{PlayError, Played, Turn, play};
 pub use read::{Mistake, ReadError, Reader, TextError};
 pub use registry::contenders;
 pub use score::{BUDGETS, Cell, Row, Score};
