@@ -5,15 +5,96 @@
 //! `floor` and the `ceiling` of its [`Config`](crate::Config), so that no detector can break the
 //! detection promise.
 
+#[cfg(feature = "detectors")]
+mod bertier;
+#[cfg(feature = "detectors")]
+pub(crate) mod bits;
+#[cfg(feature = "detectors")]
+mod chen;
 mod deadline;
+#[cfg(feature = "detectors")]
+pub(crate) mod delays;
+#[cfg(feature = "detectors")]
+mod formula;
+#[cfg(feature = "detectors")]
+pub(crate) mod gaps;
+#[cfg(feature = "detectors")]
+mod jacobson;
+#[cfg(feature = "detectors")]
+mod k_of_n;
+#[cfg(feature = "detectors")]
+mod misses;
+#[cfg(feature = "detectors")]
+mod phi;
+#[cfg(feature = "detectors")]
+mod phi_exponential;
+#[cfg(feature = "detectors")]
+mod phi_logistic;
+#[cfg(feature = "detectors")]
+mod phi_normal;
+#[cfg(feature = "detectors")]
+mod ranked;
+#[cfg(feature = "detectors")]
+mod retransmission;
+#[cfg(feature = "detectors")]
+mod satzger;
+#[cfg(feature = "detectors")]
+mod source;
+#[cfg(feature = "detectors")]
+pub mod tail;
+#[cfg(feature = "detectors")]
+mod two_windows;
+#[cfg(feature = "detectors")]
+pub(crate) mod window;
 
 use core::fmt::Debug;
 use core::hash::Hash;
 
+#[cfg(feature = "detectors")]
+pub use bertier::Bertier;
+#[cfg(feature = "detectors")]
+pub use bits::ParameterError;
+#[cfg(feature = "detectors")]
+pub use chen::Chen;
 pub use deadline::Deadline;
+#[cfg(feature = "detectors")]
+pub use formula::{Beat, Formula, Learnt, Term};
+#[cfg(feature = "detectors")]
+pub use jacobson::Jacobson;
+#[cfg(feature = "detectors")]
+pub use k_of_n::KOfN;
+#[cfg(feature = "detectors")]
+pub use misses::Misses;
+#[cfg(feature = "detectors")]
+pub use phi_exponential::PhiExponential;
+#[cfg(feature = "detectors")]
+pub use phi_logistic::PhiLogistic;
+#[cfg(feature = "detectors")]
+pub use phi_normal::PhiNormal;
+#[cfg(feature = "detectors")]
+pub use retransmission::Retransmission;
+#[cfg(feature = "detectors")]
+pub use satzger::Satzger;
+#[cfg(feature = "detectors")]
+pub use source::Source;
+#[cfg(feature = "detectors")]
+pub use two_windows::TwoWindows;
 
 use crate::rtt::Rtt;
 use crate::time::Timestamp;
+
+/// What formulas remember: opaque values, named so that states can be.
+#[cfg(feature = "detectors")]
+pub mod memory {
+    pub use super::bertier::Errors;
+    pub use super::delays::Delays;
+    pub use super::gaps::Gaps;
+    pub use super::jacobson::Averages;
+    pub use super::k_of_n::Probes;
+    pub use super::misses::Ticks;
+    pub use super::ranked::Ranked;
+    pub use super::retransmission::RoundTrips;
+}
 
 /// A policy that turns a stream of evidence into a deadline. The policy lives in the
 /// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`.
@@ -47,13 +128,11 @@ pub trait Detector: Copy + Debug + Eq + Hash {
         None
     }
 
-    /// How suspicious the silence is at `now`: 0 just after evidence, 1 at the deadline, more
-    /// after it. The default grows linearly.
-    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
+    /// How suspicious the silence is at `now`: 0 just after evidence, at most 1 up to the deadline,
+    /// more than 1 from the nanosecond after it on. Finite, and never less later on (rule DT1). The
+    /// default grows linearly.
     fn suspicion(&self, state: &Self::State, trust: &Trust, now: Timestamp) -> f64 {
-        let limit = self.deadline(state, trust).as_nanos().saturating_sub(trust.since);
-        let silence = now.as_nanos().saturating_sub(trust.since);
-        if limit == 0 { f64::INFINITY } else { silence as f64 / limit as f64 }
+        linear_suspicion(trust, self.deadline(state, trust), now)
     }
 
     /// For model checkers, which identify states up to a shift of time: the state on a clock (and
@@ -64,6 +143,23 @@ pub trait Detector: Copy + Debug + Eq + Hash {
         let _ = by;
         *state
     }
+}
+
+/// Grows from the last evidence to the deadline; if that had passed by then, a period at a time.
+#[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 52 bits")]
+fn linear_suspicion(trust: &Trust, deadline: Timestamp, now: Timestamp) -> f64 {
+    let (now, deadline) = (now.as_nanos(), deadline.as_nanos());
+    let level = match deadline.saturating_sub(trust.since) {
+        0 => 1.0 + now.saturating_sub(deadline) as f64 / trust.period.max(1) as f64,
+        limit => now.saturating_sub(trust.since) as f64 / limit as f64,
+    };
+    on_its_side(level, now, deadline)
+}
+
+/// The same level of suspicion, on the side of 1 on which `now` is of the deadline: both are
+/// rounded, and must agree to the nanosecond (rule DT1).
+fn on_its_side(level: f64, now: u64, deadline: u64) -> f64 {
+    if now <= deadline { level.min(1.0) } else { level.max(1.0 + f64::EPSILON) }
 }
 
 /// What kind of evidence was heard.
@@ -117,6 +213,30 @@ pub struct Evidence {
     pub in_pause: bool,
 }
 
+impl Evidence {
+    /// Evidence as the machine would tell it, for those who run a detector without one: the other
+    /// fields are zero, `None` and false, and can be set.
+    ///
+    /// ```
+    /// use heartbeat_proto::{Timestamp, detector::{Evidence, Sign}};
+    ///
+    /// let mut beat = Evidence::new(Sign::Beat, Timestamp::from_nanos(7_000), 1_000);
+    /// beat.seq = Some(3);
+    /// ```
+    pub const fn new(sign: Sign, at: Timestamp, period_nanos: u64) -> Self {
+        Self {
+            sign,
+            at,
+            silence_nanos: 0,
+            seq: None,
+            stamp: None,
+            period_nanos,
+            rtt_nanos: None,
+            in_pause: false,
+        }
+    }
+}
+
 /// What the machine knows about the present silence. Spans are in nanoseconds, because deadlines
 /// are computed on every call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +250,29 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// What the machine would know, for those who run a detector without one: the last evidence was
+    /// heard at `since`, beats come every `period_nanos`, and the fixed verdict would fall
+    /// `timeout_nanos` after the last evidence. One window lies between them; no round trip is
+    /// known.
+    ///
+    /// ```
+    /// use heartbeat_proto::{Timestamp, detector::{Deadline, Detector, Trust}};
+    ///
+    /// let trust = Trust::new(Timestamp::from_nanos(7_000), 1_000, 2_500);
+    /// let deadline = Deadline::fixed().deadline(&(), &trust);
+    /// assert_eq!(deadline, Timestamp::from_nanos(9_500));
+    /// ```
+    pub const fn new(since: Timestamp, period_nanos: u64, timeout_nanos: u64) -> Self {
+        Self {
+            since: since.as_nanos(),
+            period: period_nanos,
+            window: timeout_nanos.saturating_sub(period_nanos),
+            timeout: timeout_nanos,
+            attempts: 1,
+            rtt: Rtt::UNKNOWN,
+        }
+    }
+
     /// When the last evidence was heard.
     pub const fn since(&self) -> Timestamp {
         Timestamp::from_nanos(self.since)

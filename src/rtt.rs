@@ -22,6 +22,8 @@ const GRANULARITY_NANOS: u64 = 1_000_000;
 const MAX_SAMPLE: u32 = 500_000_000;
 
 impl Rtt {
+    pub(crate) const UNKNOWN: Self = Self { smoothed: 0, variation: 0 };
+
     /// The smoothed round-trip time, `SRTT`; `None` before the first sample.
     pub const fn smoothed(self) -> Option<Duration> {
         match self.smoothed {
