@@ -33,7 +33,7 @@ fn segment(beats: u32, odd: &[(u32, Option<u64>)]) -> Segment {
 /// A deadline `millis` after each arrival.
 fn fixed(millis: u64) -> Contender {
     Contender::new("fixed", Role::Published, vec![0.0], move |_, _| {
-        Trial::new(Deadline::fixed()).with_timeout(millis * 1_000_000)
+        Some(Trial::new(Deadline::fixed()).with_timeout(millis * 1_000_000))
     })
 }
 

@@ -75,7 +75,7 @@ impl<D: Detector> Judge for Seat<D> {
     }
 }
 
-type Make = dyn Fn(f64, &Link) -> Trial + Send + Sync;
+type Make = dyn Fn(f64, &Link) -> Option<Trial> + Send + Sync;
 
 /// How it judges.
 #[derive(Clone)]
@@ -93,7 +93,8 @@ enum Way {
 /// use heartbeat_proto::replay::{Contender, Role, Trial};
 ///
 /// let fixed = Contender::new("fixed", Role::Published, vec![2.0, 3.0], |periods, link| {
-///     Trial::new(Deadline::fixed()).with_timeout((periods * link.period as f64) as u64)
+///     let timeout = (periods * link.period as f64) as u64;
+///     Some(Trial::new(Deadline::fixed()).with_timeout(timeout))
 /// });
 /// assert_eq!(fixed.name(), "fixed");
 /// ```
@@ -108,12 +109,13 @@ pub struct Contender {
 
 impl Contender {
     /// A contender that hears beats with the sender's stamp. `make` gives it with one value of the
-    /// `grid` for one link (whose period a margin may be in).
+    /// `grid` for one link (whose period a margin may be in), or nothing for a value that it does
+    /// not take.
     pub fn new(
         name: impl Into<String>,
         role: Role,
         grid: Vec<f64>,
-        make: impl Fn(f64, &Link) -> Trial + Send + Sync + 'static,
+        make: impl Fn(f64, &Link) -> Option<Trial> + Send + Sync + 'static,
     ) -> Self {
         let (name, way) = (name.into(), Way::Deadlines(Arc::new(make)));
         Self { name, role, grid, way, heard: Sign::Beat }
@@ -172,15 +174,17 @@ impl Contender {
             && (pauses || self.role != Role::PauseAware)
     }
 
-    /// Until when each arrival of the link is trusted, in nanoseconds of the link's clock; nothing
-    /// from a contender that judges probes, which knows no deadline. (RY3)
-    pub fn deadlines(&self, parameter: f64, link: &Link) -> Vec<u64> {
-        let Way::Deadlines(make) = &self.way else { return Vec::new() };
-        let trial = make(parameter, link);
+    /// Until when each arrival of the link is trusted, in nanoseconds of the link's clock. `None`
+    /// from a contender that judges probes, which knows no deadline, and for a parameter that it
+    /// does not take. (RY3)
+    pub fn deadlines(&self, parameter: f64, link: &Link) -> Option<Vec<u64>> {
+        let Way::Deadlines(make) = &self.way else { return None };
+        let trial = make(parameter, link)?;
         let mut run = Run { trial, rtt: Rtt::default(), heard: self.heard, link, newest: None };
         let aware = self.role == Role::PauseAware;
         let arrivals = link.arrivals.iter();
-        arrivals.map(|arrival| if aware { run.aware(arrival) } else { run.beat(arrival) }).collect()
+        let tell = |arrival| if aware { run.aware(arrival) } else { run.beat(arrival) };
+        Some(arrivals.map(tell).collect())
     }
 
     /// How good it is with this parameter over all links, with the quantile of the detection time
@@ -189,7 +193,7 @@ impl Contender {
         let mut tally = if quantile { Tally::with_quantile() } else { Tally::new() };
         for link in links {
             match self.way {
-                Way::Deadlines(_) => tally.add(link, &self.deadlines(parameter, link)),
+                Way::Deadlines(_) => tally.add(link, &self.deadlines(parameter, link)?),
                 Way::Probes => probes::add(&mut tally, parameter, link),
             }
         }
