@@ -19,9 +19,13 @@ mod formula;
 #[cfg(feature = "detectors")]
 pub(crate) mod gaps;
 #[cfg(feature = "detectors")]
+mod hazard;
+#[cfg(feature = "detectors")]
 mod jacobson;
 #[cfg(feature = "detectors")]
 mod k_of_n;
+#[cfg(feature = "detectors")]
+mod lateness;
 #[cfg(feature = "detectors")]
 mod misses;
 #[cfg(feature = "detectors")]
@@ -60,6 +64,8 @@ pub use deadline::Deadline;
 #[cfg(feature = "detectors")]
 pub use formula::{Beat, Formula, Learnt, Term};
 #[cfg(feature = "detectors")]
+pub use hazard::Hazard;
+#[cfg(feature = "detectors")]
 pub use jacobson::Jacobson;
 #[cfg(feature = "detectors")]
 pub use k_of_n::KOfN;
@@ -90,6 +96,7 @@ pub mod memory {
     pub use super::delays::Delays;
     pub use super::gaps::Gaps;
     pub use super::jacobson::Averages;
+    pub use super::lateness::Lateness;
     pub use super::k_of_n::Probes;
     pub use super::misses::Ticks;
     pub use super::ranked::Ranked;
