@@ -96,8 +96,8 @@ pub mod memory {
     pub use super::delays::Delays;
     pub use super::gaps::Gaps;
     pub use super::jacobson::Averages;
-    pub use super::lateness::Lateness;
     pub use super::k_of_n::Probes;
+    pub use super::lateness::Lateness;
     pub use super::misses::Ticks;
     pub use super::ranked::Ranked;
     pub use super::retransmission::RoundTrips;

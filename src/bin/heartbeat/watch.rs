@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use self::news::{News, Over};
 use self::plan::Comeback;
 use self::task::Task;
+pub(crate) use self::udp::connect as connect_udp;
 use self::view::View;
 use crate::lines::Lines;
 use crate::logging::Logging;
