@@ -40,7 +40,8 @@ pub struct Played {
     pub turns: Vec<Turn>,
     /// How often the living peer was suspected.
     pub suspicions: u64,
-    /// How often it was given up.
+    /// How often it was given up, after it was heard: an outage that ends several connections
+    /// counts once.
     pub losses: u64,
     /// For how long it was suspected or given up, in nanoseconds.
     pub distrusted: u64,
@@ -122,6 +123,8 @@ struct Run<'s, D: Detector> {
     /// When the peer crashed.
     crash: Option<u64>,
     heard: bool,
+    /// It was heard since it was given up last.
+    trusted: bool,
     /// When the peer was distrusted, if it is.
     since: Option<u64>,
     played: Played,
@@ -136,6 +139,7 @@ impl<'s, D: Detector> Run<'s, D> {
             epoch: 0,
             crash: None,
             heard: false,
+            trusted: false,
             since: None,
             played: Played { name: segment.name.clone(), ..Played::default() },
         };
@@ -235,7 +239,11 @@ impl<'s, D: Detector> Run<'s, D> {
         self.played.turns.push(Turn { at: at - first, from, to, reason });
         self.heard |= to == Liveness::Alive;
         self.played.suspicions += u64::from(to == Liveness::Suspect);
-        self.played.losses += u64::from(to == Liveness::Lost);
+        self.trusted |= to == Liveness::Alive;
+        if to == Liveness::Lost {
+            self.played.losses += u64::from(self.trusted);
+            self.trusted = false;
+        }
         let distrusted = matches!(to, Liveness::Suspect | Liveness::Lost | Liveness::Recovering);
         match (self.since, distrusted) {
             (None, true) => self.since = Some(at),
