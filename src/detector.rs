@@ -4,6 +4,44 @@
 //! one question: until when is the last evidence worth trust? The machine clamps the answer to the
 //! `floor` and the `ceiling` of its [`Config`](crate::Config), so that no detector can break the
 //! detection promise.
+//!
+//! # Which one
+//!
+//! [`Deadline`] is the default: a fixed limit, or one that follows the round trip, without a state.
+//! With the feature `detectors` (default) every rule that was published is here as well, each by
+//! its formula, to be compared on your own traces and to be trusted where its authors' assumptions
+//! hold:
+//!
+//! | detector | trust ends | good at | bad at |
+//! |---|---|---|---|
+//! | `Misses` | at the k-th tick without a beat | being understood | bursts of loss; whole periods only |
+//! | `KOfN` | when k of the last n are missing | lossy links, outages that drain | short limits |
+//! | `Retransmission` | a retransmission timeout after the next ping | following round trips | forgets in four pongs |
+//! | `Chen` | a margin after the expected arrival | one homogeneous link | unlike links, one margin |
+//! | `TwoWindows` | the same, the later of two expectations | paths that become slow | after one late beat |
+//! | `Bertier` | the same, the margin follows its errors | short detection | calm: it becomes careless |
+//! | `PhiNormal` | at a quantile of a normal distribution | unlike links, one threshold | outages, dead calm |
+//! | `PhiExponential` | at a multiple of the mean gap | being fixed, at the peer's pace | adapting |
+//! | `PhiLogistic` | as Akka and Pekko do | coming from there | far tails |
+//! | `Satzger` | at a multiple of a quantile of the gaps | bursty wireless links | one outage, at quantile 1 |
+//! | `Jacobson` | mean and deviations of the gaps | a tiny state | forgets in eight beats |
+//!
+//! # What they have in common
+//!
+//! The learning ones are `Formula`s, and differ in nothing else. Trust starts with the
+//! configuration's own limit until ten beats have taught (`Retransmission`: one; `Misses` learns
+//! nothing). They learn from one `Source`; other life renews trust and teaches nothing; a beat that
+//! was overtaken does neither. The moments after a pause of our own teach nothing, nor does a gap
+//! that held one. A period that the peer promises anew is believed with the first beat that says
+//! so. A step of the delay, or of a pace that nobody promised, is forgotten as each formula forgets:
+//! beat by beat out of a window, or by the gain of an average. Beats that come eight periods before
+//! their time void the delays that were learnt: one of the clocks stood still. A new path is a new
+//! connection, and starts anew. Outliers are recorded, as published, except where
+//! `rejecting_above` is said.
+//!
+//! A state is a plain value of at most 2 KB, without a stamp of the local clock. Windows have the
+//! published size where that allows it, else 100 to 200 beats, and can be made larger
+//! (`window::<1000>()`).
 
 #[cfg(feature = "detectors")]
 mod bertier;
@@ -71,6 +109,8 @@ pub use jacobson::Jacobson;
 pub use k_of_n::KOfN;
 #[cfg(feature = "detectors")]
 pub use misses::Misses;
+#[cfg(feature = "detectors")]
+pub use phi::Accrual;
 #[cfg(feature = "detectors")]
 pub use phi_exponential::PhiExponential;
 #[cfg(feature = "detectors")]
@@ -165,6 +205,7 @@ fn linear_suspicion(trust: &Trust, deadline: Timestamp, now: Timestamp) -> f64 {
 
 /// The same level of suspicion, on the side of 1 on which `now` is of the deadline: both are
 /// rounded, and must agree to the nanosecond (rule DT1).
+#[inline]
 fn on_its_side(level: f64, now: u64, deadline: u64) -> f64 {
     if now <= deadline { level.min(1.0) } else { level.max(1.0 + f64::EPSILON) }
 }

@@ -8,6 +8,7 @@ use core::fmt;
 pub(crate) struct Bits(u64);
 
 impl Bits {
+    #[inline]
     pub(crate) const fn new(value: f64) -> Self {
         if value.is_nan() || value == 0.0 { Self(0) } else { Self(value.to_bits()) }
     }
@@ -26,11 +27,13 @@ impl Bits {
         }
     }
 
+    #[inline]
     pub(crate) const fn get(self) -> f64 {
         f64::from_bits(self.0)
     }
 
     /// Moves by the share `gain` of the way to `sample`: an exponentially weighted average.
+    #[inline]
     pub(crate) const fn follow(&mut self, sample: f64, gain: f64) {
         *self = Self::new(self.get() + (sample - self.get()) * gain);
     }

@@ -52,7 +52,7 @@ impl<const N: usize> Delays<N> {
 
     /// Whether there are too few for an estimate.
     pub(crate) const fn are_few(&self) -> bool {
-        self.window.len() < WARM_UP && !self.window.is_full()
+        self.window.is_short_of(WARM_UP)
     }
 
     /// Their mean, seen from the newest beat; 0 if there are none.

@@ -11,11 +11,12 @@ use crate::time::Timestamp;
 /// rest is the same for all of them, and every formula is a [`Detector`] by it:
 ///
 /// * **Order.** A beat that is not newer than the newest one was overtaken: it teaches nothing and
-///   renews no trust (rule DT3).
+///   renews no trust. If only such beats came for ten periods, the peer counts anew, and all is
+///   forgotten (rule DT3).
 /// * **Pauses.** Nothing is learnt from the timing of beats until one period after a pause of our
 ///   own, nor from the beat whose gap held the pause (rule DT4).
 /// * **Cold start.** Until the formula gives a term, trust ends when the fixed verdict of the
-///   configuration falls (rule DT5).
+///   configuration falls, later by as much as the peer's period is longer than ours (rule DT5).
 /// * **Other traffic** renews trust for [`Term::traffic`] and teaches nothing (rule DT2).
 /// * **Path change.** A new connection starts with an empty memory
 ///   ([`HeartbeatMachine::reconnected`](crate::HeartbeatMachine::reconnected)): whoever moves to
@@ -118,6 +119,10 @@ impl Term {
 /// Before so many lessons windows and averages say too little (rule DT5).
 pub(crate) const WARM_UP: usize = 10;
 
+/// For so many periods nothing but beats that were overtaken: no path holds any back for so long,
+/// the peer's clock or its numbers started anew (rule DT3).
+const NEW_ORDER: u64 = 10;
+
 /// What is learnt of one peer: the memory of a [`Formula`], and what all of them keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Learnt<M> {
@@ -132,6 +137,8 @@ pub struct Learnt<M> {
     /// There was a pause since the newest beat.
     paused: bool,
     lessons: u32,
+    /// Between beats, as last promised.
+    period: u64,
     term: Option<Term>,
     memory: M,
 }
@@ -149,6 +156,7 @@ struct Sending {
 
 impl Sending {
     /// What the evidence says, if it is of this source.
+    #[inline]
     fn of(source: Source, evidence: &Evidence) -> Option<Self> {
         match (source, evidence.sign, evidence.rtt_nanos) {
             (Source::Beats, Sign::Beat, _) => {
@@ -164,16 +172,19 @@ impl Sending {
     }
 
     /// How long after `before` it was sent, as the stamps say.
+    #[inline]
     fn after(&self, before: &Self) -> Option<i64> {
         Some(signed(self.stamp?.wrapping_sub(before.stamp?)))
     }
 
     /// Where it stands in the order of sending, seen from `before`.
+    #[inline]
     fn numbers_after(&self, before: &Self) -> Option<i32> {
         Some(i32::from_ne_bytes(self.number?.wrapping_sub(before.number?).to_ne_bytes()))
     }
 
     /// DT3. Two that cannot be compared are in order.
+    #[inline]
     fn is_newer(&self, before: &Self) -> bool {
         match (self.after(before), self.numbers_after(before)) {
             (Some(0) | None, Some(steps)) => steps > 0,
@@ -201,9 +212,11 @@ impl<M> Learnt<M> {
 
     fn deadline(&self, trust: &Trust) -> Timestamp {
         let renewed = trust.since.saturating_sub(self.stale);
+        let slower = self.period.saturating_sub(trust.period);
+        let cold = trust.timeout.saturating_add(slower); // DT5
         Timestamp::from_nanos(match self.term {
             Some(term) => renewed.saturating_add_signed(term.beat),
-            None => renewed.saturating_add(trust.timeout), // DT5
+            None => renewed.saturating_add(cold),
         })
     }
 
@@ -230,12 +243,18 @@ impl<M> Learnt<M> {
     }
 
     /// Takes up a beat, unless it was overtaken.
-    fn take(&mut self, sending: Sending, evidence: &Evidence) -> Option<Beat> {
-        let before = self.newest;
-        if before.is_some_and(|before| !sending.is_newer(&before)) {
-            return None;
-        }
+    fn take(&mut self, sending: Sending, evidence: &Evidence) -> Option<Beat>
+    where
+        M: Default,
+    {
         let period = evidence.period_nanos.max(1);
+        if self.newest.is_some_and(|newest| !sending.is_newer(&newest)) {
+            if self.age < period.saturating_mul(NEW_ORDER) {
+                return None;
+            }
+            *self = Self { hold: self.hold, paused: self.paused, ..Self::default() };
+        }
+        let before = self.newest;
         let teaches = self.hold == 0 && !self.paused;
         self.lessons = self.lessons.saturating_add(u32::from(teaches));
         let known = before.and_then(|before| before.delay);
@@ -253,12 +272,14 @@ impl<M> Learnt<M> {
         };
         self.newest = Some(Sending { delay: sending.delay.or(known), ..sending });
         self.paused = false;
+        self.period = period;
         (self.age, self.stale) = (0, 0);
         Some(beat)
     }
 }
 
 /// How many beats lie between two: see [`Beat::steps`].
+#[inline]
 fn steps(sending: &Sending, before: &Sending, gap: u64, period: u64) -> u32 {
     let steps = match (sending.numbers_after(before), sending.after(before)) {
         (Some(steps), _) => i64::from(steps),

@@ -7,7 +7,8 @@ use super::{Beat, Formula, Source, Term};
 
 /// The estimator of the retransmission timeout, applied to the gaps between beats: with a gap `g`,
 /// `v += (|g - m| - v) / 4` (with the `m` before), `m += (g - m) / 8`; trust ends at
-/// `arrival + m + max(1 ms, deviations * v)`.
+/// `arrival + m + max(1 ms, deviations * v)`. (What is averaged is the gap less the promised period,
+/// so that a new promise is believed at once.)
 ///
 /// V. Jacobson, "Congestion avoidance and control", SIGCOMM 1988, with the gains of RFC 6298. It
 /// forgets within four to eight beats, calm and outages alike: many mistakes. Nothing is rejected
@@ -65,6 +66,7 @@ impl Averages {
     }
 
     /// RFC 6298 (2.3): the deviation first, from the old mean.
+    #[inline]
     pub(super) fn follow(&mut self, sample: f64) {
         self.deviation.follow(libm::fabs(sample - self.mean.get()), GAINS.1);
         self.mean.follow(sample, GAINS.0);
@@ -86,13 +88,15 @@ impl Formula for Jacobson {
     /// Rule DT16.
     #[expect(clippy::cast_precision_loss, reason = "gaps are below 2^53 ns")]
     fn term(&self, averages: &mut Averages, beat: &Beat) -> Option<Term> {
-        let gap = gaps::sample(beat) as f64;
+        let excess = gaps::excess(beat) as f64;
         if beat.teaches && beat.lessons == 1 {
-            *averages = Averages::starting(gap, 0.0);
+            *averages = Averages::starting(excess, 0.0);
         } else if beat.teaches {
-            averages.follow(gap);
+            averages.follow(excess);
         }
-        let few = beat.lessons < WARM_UP as u32;
-        (!few).then(|| Term::lasting(averages.reach(self.deviations.get())))
+        if beat.lessons < WARM_UP as u32 {
+            return None;
+        }
+        Some(Term::lasting(beat.period_nanos as f64 + averages.reach(self.deviations.get())))
     }
 }

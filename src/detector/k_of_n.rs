@@ -36,14 +36,14 @@ pub struct KOfN {
 }
 
 impl KOfN {
-    /// `k` of the last `n`, at most 128, are missing `wait` periods after they were expected, 0 to
-    /// 10^6.
+    /// `k` of the last `n`, at most 100, are missing `wait` periods after they were expected, 0 to
+    /// 10^6. (The outcomes of more than `127 - n` beats before the newest one count as known.)
     ///
     /// # Errors
     ///
     /// A parameter is out of its range.
     pub fn new(k: u8, n: u8, wait: f64) -> Result<Self, ParameterError> {
-        Bits::within("n", n.into(), 1.0, 128.0)?;
+        Bits::within("n", n.into(), 1.0, 100.0)?;
         Bits::within("k", k.into(), 1.0, n.into())?;
         let wait = Bits::within("wait", wait, 0.0, MOST)?;
         Ok(Self { source: Source::Beats, k, n, wait, delay: None })
@@ -116,7 +116,8 @@ impl Formula for KOfN {
         probes.missing = push(probes.missing, 1, beat.teaches && late > wait);
         // When the outcome of the newest beat is due, and of how many before it that is to come.
         let due = wait - late;
-        let open = if due > 0.0 { ((due / period) as i64).min(126) } else { -1 };
+        let open =
+            if due > 0.0 { ((due / period) as i64).min(127 - i64::from(self.n)) } else { -1 };
         let fails = |ahead: &i64| self.fails(probes.missing, *ahead);
         let known = -1 - open;
         let trusted = (known..=0).find(|ahead| !fails(ahead));

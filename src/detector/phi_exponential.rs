@@ -4,7 +4,7 @@ use core::f64::consts::LN_10;
 
 use super::bits::{Bits, ParameterError};
 use super::gaps::Gaps;
-use super::phi::{FINEST, threshold};
+use super::phi::{Accrual, FINEST, threshold};
 use super::{Beat, Formula, Source, Term};
 
 /// Phi as if the gaps were exponential with the mean of the last `N`: `phi = silence / (mean ln 10)`.
@@ -89,5 +89,11 @@ impl<const N: usize> Formula for PhiExponential<N> {
     fn level(&self, gaps: &Gaps<N>, silence: u64) -> Option<f64> {
         let phi = silence as f64 / (gaps.mean().max(FINEST) * LN_10);
         Some(phi / self.threshold.get())
+    }
+}
+
+impl<const N: usize> Accrual for PhiExponential<N> {
+    fn threshold(&self) -> f64 {
+        self.threshold.get()
     }
 }

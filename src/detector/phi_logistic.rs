@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::bits::{Bits, ParameterError};
 use super::gaps::Gaps;
-use super::phi::{FINEST, threshold};
+use super::phi::{Accrual, FINEST, threshold};
 use super::{Beat, Formula, Source, Term};
 use crate::time::nanos;
 
@@ -142,5 +142,11 @@ impl<const N: usize> Formula for PhiLogistic<N> {
         let (center, deviation) = self.center_and_scale(gaps);
         let y = (silence as f64 - center) / deviation.max(FINEST);
         Some(phi_of(y) / self.threshold.get())
+    }
+}
+
+impl<const N: usize> Accrual for PhiLogistic<N> {
+    fn threshold(&self) -> f64 {
+        self.threshold.get()
     }
 }

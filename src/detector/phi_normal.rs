@@ -2,7 +2,7 @@
 
 use super::bits::{Bits, ParameterError};
 use super::gaps::Gaps;
-use super::phi::{FINEST, threshold};
+use super::phi::{Accrual, FINEST, threshold};
 use super::{Beat, Formula, Source, Term, tail};
 
 /// The accrual detector of Hayashibara: `phi` is minus the decimal logarithm of the chance that the
@@ -86,5 +86,11 @@ impl<const N: usize> Formula for PhiNormal<N> {
     fn level(&self, gaps: &Gaps<N>, silence: u64) -> Option<f64> {
         let z = (silence as f64 - gaps.mean()) / gaps.deviation().max(FINEST);
         Some(tail::phi(z) / self.threshold.get())
+    }
+}
+
+impl<const N: usize> Accrual for PhiNormal<N> {
+    fn threshold(&self) -> f64 {
+        self.threshold.get()
     }
 }

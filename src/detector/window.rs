@@ -41,6 +41,11 @@ impl<const N: usize> Window<N> {
         self.len() == N
     }
 
+    /// Whether it holds fewer than so many, and could hold more.
+    pub(crate) const fn is_short_of(&self, enough: usize) -> bool {
+        self.len() < enough && !self.is_full()
+    }
+
     pub(crate) const fn sum(&self) -> i128 {
         self.sum
     }

@@ -12,8 +12,9 @@ def phi(z):
 
 
 def points():
-    """Exact in binary, so that no reader rounds them."""
-    yield from (mpf(n) / 16 for n in range(-40 * 16, 45 * 16 + 1))
+    """The floats as they are, so that no reader rounds them."""
+    yield from (mpf(n * 0.1) for n in range(-400, 451))
+    yield from (mpf(n * n * 1e-5) for n in range(1, 400))
     # Around the seam of two formulas, and where floats end.
     yield from (mpf(30) + mpf(n) / 4096 for n in range(-8, 9))
     z = mpf(45)

@@ -9,6 +9,9 @@ use crate::common::{MS, SEC, Solo, at, ms, secs};
 use crate::ehm::Ehm;
 use crate::script::{ours, since_start};
 
+#[cfg(feature = "detectors")]
+mod accrual;
+
 /// The logistic approximation of the normal tail that the crates share, as
 /// -log10 of the chance that a beat comes later than `silence`.
 fn phi(silence: f64, mean: f64, deviation: f64) -> f64 {
@@ -95,7 +98,7 @@ fn suspicion_is_sound<D: Detector>(detector: D, count: u32) -> u64 {
 }
 
 /// Lesson: a number that is infinite, negative zero, not a number, or of the wrong window, is no
-/// measure. (An accrual detector of our own comes later; this is the suspicion that there is.)
+/// measure.
 #[test]
 fn defect_05_tails_and_windows_of_phi() {
     // The tail underflows: infinite from 1 s on, for beats of 100 ms and a deviation of 10.
@@ -128,6 +131,8 @@ fn defect_05_tails_and_windows_of_phi() {
         let adaptive = suspicion_is_sound(Ehm::on_beats(300), count);
         assert_eq!(adaptive, suspicion_is_sound(Ehm::on_beats(300), 99), "after {count}");
     }
+    #[cfg(feature = "detectors")]
+    accrual::numbers_are_sound();
 }
 
 /// Lesson: one outage must not make a detector patient for the next hundred beats.
@@ -165,6 +170,8 @@ fn defect_11_long_mean_after_one_outage() {
         let limit = verdict(&machine) - times[times.len() - 1];
         assert!(limit <= most, "{limit} after {} beats", times.len());
     }
+    #[cfg(feature = "detectors")]
+    accrual::outages_are_no_gaps(&[before.clone(), after(1), after(25), after(99)]);
     // The round-trip estimate does take the samples of what the outage held up, and forgets them in
     // 25 answers, by RFC 6298; until then the ceiling bounds what they do.
     let builder = Config::builder().detector(Deadline::rtt_adaptive(3)).reopen_after(1);
