@@ -169,8 +169,9 @@ fn race() -> (Field, Points) {
     let trace = Trace::new("race".to_owned(), vec![segment(300, &odd)]);
     let field = Field::new(&trace).unwrap();
     let grid = vec![1.2, 1.6, 2.5];
-    let make =
-        |periods: f64, _: &Link| Trial::new(Deadline::fixed()).with_timeout((periods * 1e9) as u64);
+    let make = |periods: f64, _: &Link| {
+        Some(Trial::new(Deadline::fixed()).with_timeout((periods * 1e9) as u64))
+    };
     let fixed = Contender::new("fixed", Role::Published, grid.clone(), make);
     let hasty = Contender::new("hasty", Role::Candidate, vec![0.5, 1.2], make);
     let points = [fixed, hasty].into_iter().flat_map(|contender| {
