@@ -1,6 +1,7 @@
 //! The detectors on the recorded traces, against an independent implementation:
 //! `tests/data/oracle/golden.csv` is what `fd_eval.py` (numpy) makes of every eighth parameter of
-//! each of them. How far both may differ, and why, is said at [`tolerance`].
+//! each of them, `score.txt` what it makes of every cell of the score. How far both may differ, and
+//! why, is said at [`tolerance`].
 #![cfg(feature = "replay")]
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 #![expect(clippy::cast_precision_loss, reason = "mistakes are counted in thousands")]
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use heartbeat_proto::replay::{Contender, Field, Outcome, Reader, contenders};
+use heartbeat_proto::replay::{Contender, Field, Outcome, Points, Reader, Role, contenders};
 
 /// One row of the golden table; spans in nanoseconds.
 struct Golden {
@@ -115,6 +116,20 @@ fn check(golden: &Golden, fields: &BTreeMap<String, Field>) -> Option<Vec<String
     Some(deviations(golden, &outcome.expect("judged")).into_iter().map(place).collect())
 }
 
+/// The results, in any order.
+fn on_all_processors<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let run = || {
+        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = work(one);
+            results.lock().expect("no panic").push(result);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
+    results.into_inner().expect("no panic")
+}
+
 /// RY3, RY4, RY5: mistakes, detection times and accuracy of every detector on every trace. Without
 /// optimisation every fifth row has to do.
 #[test]
@@ -123,18 +138,57 @@ fn every_detector_agrees_with_the_oracle() {
     let every = if cfg!(debug_assertions) { 5 } else { 1 };
     let rows: Vec<_> = table.lines().skip(1).step_by(every).map(Golden::parse).collect();
     let fields = fields();
-    let (next, checked, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::default());
-    let work = || {
-        while let Some(golden) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(found) = check(golden, &fields) else { continue };
-            checked.fetch_add(1, Ordering::Relaxed);
-            Vec::extend(&mut wrong.lock().expect("no panic"), found);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let (wrong, checked) = (wrong.into_inner().expect("no panic"), checked.into_inner());
+    let found = on_all_processors(&rows, |golden| check(golden, &fields));
+    let checked = found.iter().flatten().count();
+    let wrong: Vec<_> = found.into_iter().flatten().flatten().collect();
     println!("{checked} of {} rows", rows.len());
     assert!(checked * 10 >= rows.len() * 9, "{checked} of {}", rows.len());
     assert!(wrong.is_empty(), "{} of {checked}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// RY7, RY8: the guard of every budget, and the mistakes of the best point of every detector that has
+/// one. Without optimisation one trace has to do.
+#[test]
+fn every_cell_agrees_with_the_oracle() {
+    let told = std::fs::read_to_string(data().join("oracle/score.txt")).expect("the cells");
+    let contenders: Vec<_> = contenders()
+        .into_iter()
+        .filter(|one| matches!(one.role(), Role::Published | Role::Stamped))
+        .collect();
+    assert_eq!(contenders.iter().filter(|one| one.role() == Role::Published).count(), 16);
+    let mut cells = 0;
+    for (name, field) in fields() {
+        if cfg!(debug_assertions) && name != "5g-urban-100ms" {
+            continue;
+        }
+        let runs: Vec<_> = contenders
+            .iter()
+            .flat_map(|one| one.grid().iter().map(move |&knob| (one, knob)))
+            .collect();
+        let points = on_all_processors(&runs, |&(one, knob)| field.point(one, knob, false));
+        let points = Points(points.into_iter().flatten().collect());
+        let start = format!("CELL {name} ");
+        for line in told.lines().filter_map(|line| line.strip_prefix(&start)) {
+            cell(&field, &points, line);
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, if cfg!(debug_assertions) { 7 } else { 35 });
+}
+
+/// `0.5 guard 0.0315 best 6 fixed=174 ...`
+fn cell(field: &Field, points: &Points, line: &str) {
+    // One name has a space, and is none of ours: the prototype of a candidate.
+    let words: Vec<_> = line.split(' ').filter(|word| *word != "EHM").collect();
+    let ["guard", guard, "best", _] = words[1..5] else { panic!("{line}") };
+    let budget = field.budget(words[0].parse().expect("periods"));
+    let expected: f64 = guard.parse().expect("a share");
+    let guard = points.guard(budget);
+    assert!((guard - expected).abs() <= 1e-5 * expected, "{} {line}: {guard}", field.name);
+    let told = words[5..].iter().filter_map(|word| word.rsplit_once('='));
+    let mut told: BTreeMap<&str, u64> = told.map(|(n, m)| (n, m.parse().expect(m))).collect();
+    told.remove("(proposed)");
+    let best = |name| Some((name, points.best(name, budget, guard)?.outcome.mistakes));
+    let found: BTreeMap<&str, u64> = points.names().into_iter().filter_map(best).collect();
+    assert_eq!(found, told, "{} {line}", field.name);
 }

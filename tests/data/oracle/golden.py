@@ -4,8 +4,11 @@ the traces of tests/data/traces. Needs numpy, scipy and pandas:
 
     python3 golden.py ../traces golden.csv
 
-Every detector with every eighth of its parameters, and its last. With --score it prints the score table instead, over
-the traces and every further folder of folders that is given (a scenario that was exported from Rust, say).
+Every detector with every eighth of its parameters, and its last. With --score it prints every cell and the score instead
+(score.txt), over the traces and every further folder of folders that is given, such as scenarios that were exported by
+`heartbeat replay --synthetic --export DIR`:
+
+    python3 golden.py --score ../traces > score.txt
 """
 import glob, math, os, sys
 import numpy as np
