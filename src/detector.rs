@@ -49,6 +49,8 @@ mod bertier;
 pub(crate) mod bits;
 #[cfg(feature = "detectors")]
 mod chen;
+#[cfg(feature = "detectors")]
+mod compact;
 mod deadline;
 #[cfg(feature = "detectors")]
 pub(crate) mod delays;
@@ -98,6 +100,8 @@ pub use bertier::Bertier;
 pub use bits::ParameterError;
 #[cfg(feature = "detectors")]
 pub use chen::Chen;
+#[cfg(feature = "detectors")]
+pub use compact::Compact;
 pub use deadline::Deadline;
 #[cfg(feature = "detectors")]
 pub use formula::{Beat, Formula, Learnt, Term};
@@ -133,6 +137,7 @@ use crate::time::Timestamp;
 #[cfg(feature = "detectors")]
 pub mod memory {
     pub use super::bertier::Errors;
+    pub use super::compact::Gist;
     pub use super::delays::Delays;
     pub use super::gaps::Gaps;
     pub use super::jacobson::Averages;

@@ -1,117 +1,118 @@
-//! [`Lateness`]: what the equal-hazard margin learns of one link, and the margin it makes of that.
+//! [`Lateness`]: what the equal-hazard margin learns of one link, and the patience it makes of that.
 //! Integers only: the same on every target.
 
-/// A lateness is kept in 2^-14 periods; its square in 2^-28.
+/// A lateness is kept in 2^-14 periods, its square in 2^-28.
 const FRACTION: u32 = 14;
 const ONE: u64 = 1 << FRACTION;
 
-/// How many beats the level rises and falls over, and the spread is averaged over.
-const RISE: u32 = 64;
-const FALL: u32 = 16;
-const SPREAD: u32 = 64;
-/// More periods than this a beat counts as late as this: it was lost, or the link was down.
+/// Over how many beats the level rises and falls, and the spread is averaged.
+const RISE: u8 = 64;
+const FALL: u8 = 16;
+const SPREAD: u8 = 64;
+/// A beat that is more periods late than this was lost or waited out an outage: it counts as this
+/// late.
 const LATEST: i64 = 3;
 /// A beat that is so many periods ahead of the level: the path, or a clock, is another one.
 const TOO_EARLY: i64 = 8;
-/// The spread is at least a hundredth of a period; and the `n`-th part of one after `n` beats, which
-/// prove nothing of what is rarer.
-const CALM: u32 = 100;
-/// If for so many periods each of at least half as many beats was above the level, they are right.
-const STANDING: u64 = 32;
+/// So many beats in a row, each later than [`LATEST`]: the same.
+const TOO_LATE: u8 = 16;
+/// Hundredths of patience for which the spread counts as at least one period.
+const RARE: u64 = 30_000;
 
-/// The level of the delay and the spread of the lateness above it.
+/// The level of the delay, and the spread of the lateness against it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Lateness {
-    /// The level of the delay, relative to the delay of the newest beat, in nanoseconds: negative
-    /// if that was late.
-    level: i64,
-    /// The mean square of the lateness, in 2^-28 squared periods.
-    square: u64,
-    /// Beats that taught, up to [`CALM`].
-    lessons: u32,
-    /// How many beats came in the present stretch of [`STANDING`] periods.
-    standing: u32,
-    /// The least delay among them, relative to that of the newest beat.
-    least: i64,
-    /// How long the stretch has lasted until the newest beat, in nanoseconds.
-    stretch: u64,
+    /// The level less the delay of the newest beat, in nanoseconds: negative if that was late.
+    pub(crate) ahead: i64,
+    /// The mean square of the lateness, in 2^-28 squared periods; at most `LATEST` squared.
+    pub(crate) square: u64,
+    /// Beats that taught; it stops at 255.
+    pub(crate) lessons: u8,
+    /// How many in a row were later than `LATEST`.
+    pub(crate) stale: u8,
+}
+
+/// A beat, as it stands to those before it. Spans are in nanoseconds.
+pub(crate) struct Arrival {
+    pub(crate) period: i64,
+    /// How long after it was expected it arrived.
+    pub(crate) late: i64,
+    /// The level before it, less its delay.
+    pub(crate) ahead: i64,
+    /// Less than half a period passed since the last evidence: it may have waited in a queue.
+    pub(crate) in_burst: bool,
+    pub(crate) teaches: bool,
 }
 
 impl Lateness {
-    /// A beat, `gap` after the one before it, was `slower` under way than that one.
-    pub(crate) fn hear(&mut self, period: i64, gap: u64, slower: i64, teaches: bool) {
-        let late = nanos(gap).saturating_sub(period).saturating_sub(self.level);
-        self.level = self.level.saturating_sub(slower);
-        self.least = self.least.saturating_sub(slower);
-        self.stretch = self.stretch.saturating_add(gap);
-        if !teaches {
+    /// Rule DT31.
+    pub(crate) fn hear(&mut self, beat: &Arrival) {
+        self.ahead = beat.ahead;
+        if beat.ahead > beat.period.saturating_mul(TOO_EARLY) {
+            self.ahead = 0;
+        }
+        if !beat.teaches {
             return;
         }
-        if self.lessons == 0 {
-            (self.level, self.least, self.lessons, self.standing) = (0, 0, 1, 1);
+        self.lessons = self.lessons.saturating_add(1);
+        if self.lessons == 1 {
+            self.ahead = 0;
             return;
         }
-        self.spread(late, period);
-        self.lessons = (self.lessons + 1).min(CALM);
-        self.follow(period);
-        self.stand(period);
+        let latest = beat.period.saturating_mul(LATEST);
+        self.spread(beat.late.clamp(0, latest) as u64, beat.period as u64);
+        self.follow(latest, beat.in_burst);
     }
 
-    /// A running mean that becomes an exponential average.
-    fn spread(&mut self, late: i64, period: i64) {
-        let late = late.clamp(0, period.saturating_mul(LATEST)) as u64;
-        let late = ratio(late, period as u64);
-        let n = u64::from(self.lessons.min(SPREAD));
+    /// A mean of all lessons at first, then of about the last [`SPREAD`].
+    fn spread(&mut self, late: u64, period: u64) {
+        let late = ((u128::from(late) << FRACTION) / u128::from(period.max(1))) as u64;
+        let n = u64::from((self.lessons - 1).min(SPREAD));
         self.square = self.square - self.square / n + late * late / n;
     }
 
-    /// Slow up, and by a few periods at most, so that a queue that drains after an outage is not
-    /// taken for the path; fast down.
-    fn follow(&mut self, period: i64) {
-        if self.level > period.saturating_mul(TOO_EARLY) {
-            self.level = 0;
-        } else if self.level > 0 {
-            self.level -= self.level / i64::from(self.lessons.min(FALL));
-        } else {
-            let above = self.level.saturating_neg().min(period.saturating_mul(LATEST));
-            self.level += above / i64::from(self.lessons.min(RISE));
-        }
-    }
-
-    /// In a drained queue the delay falls within moments; one that stands is the path's.
-    fn stand(&mut self, period: i64) {
-        if self.stretch < (period as u64).saturating_mul(STANDING) {
-            self.least = self.least.min(0);
-            self.standing = self.standing.saturating_add(1);
+    /// Fast down; slow up, and by a few periods at most: the delays of a queue that drains after an
+    /// outage are not the path's. If they stay, they are.
+    fn follow(&mut self, latest: i64, in_burst: bool) {
+        if self.ahead >= 0 {
+            self.stale = 0;
+            self.ahead -= self.ahead / i64::from(self.lessons.min(FALL));
             return;
         }
-        if u64::from(self.standing) >= STANDING / 2 {
-            self.level = self.level.max(self.least);
+        let late = self.ahead.saturating_neg();
+        if late <= latest {
+            self.stale = 0;
+        } else if !in_burst {
+            self.stale += 1;
         }
-        (self.stretch, self.least, self.standing) = (0, 0, 1);
+        if self.stale == TOO_LATE {
+            (self.stale, self.ahead) = (0, 0);
+        } else {
+            self.ahead += late.min(latest) / i64::from(self.lessons.min(RISE));
+        }
     }
 
-    /// `a * sqrt(period * spread)`, with `a` in hundredths.
+    /// `a * sqrt(period * spread)`, with `a` in hundredths (rule DT32).
     pub(crate) fn margin(&self, period: i64, hundredths: u32) -> i64 {
-        let floor = ONE / u64::from(self.lessons.max(1));
+        let unseen = ONE / u64::from(self.lessons.max(1));
+        let floor = unseen.max(ONE * u64::from(hundredths) / RARE);
         let spread = self.square.max(floor * floor).isqrt();
         let root = (spread << FRACTION).isqrt();
         let margin = i128::from(period) * i128::from(root) * i128::from(hundredths);
         i64::try_from(margin / (100 << FRACTION)).unwrap_or(i64::MAX)
     }
 
-    /// How long after the newest beat trust ends: a margin after the next one is expected, where a
-    /// late beat puts that off by what it was late, up to two margins.
+    /// How long after the newest beat trust ends (rule DT33). Negative: it came too late to be
+    /// trusted.
     pub(crate) fn patience(&self, period: i64, margin: i64) -> i64 {
-        let late = self.level.saturating_neg().max(0);
-        let stale = self.level.saturating_add(late.min(margin.saturating_mul(2)));
-        period.saturating_add(margin).saturating_add(stale)
+        let late = self.ahead.saturating_neg();
+        let whole = period.saturating_add(margin);
+        if late > margin.saturating_mul(2) {
+            -1
+        } else {
+            whole.saturating_add(self.ahead.max(0)).saturating_sub((late - margin).max(0))
+        }
     }
-}
-
-/// `span / period` in 2^-14, for a span of few periods.
-fn ratio(span: u64, period: u64) -> u64 {
-    ((u128::from(span) << FRACTION) / u128::from(period.max(1))) as u64
 }
 
 /// Spans of centuries are as good as endless.
