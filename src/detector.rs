@@ -149,7 +149,8 @@ pub mod memory {
 }
 
 /// A policy that turns a stream of evidence into a deadline. The policy lives in the
-/// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`.
+/// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`. One
+/// that learns from beats is written more easily as a `Formula`, which is a detector by itself.
 ///
 /// A state holds spans, stamps of the *peer's* clock and differences between both clocks, but no
 /// stamps of the local clock: what must relate to local time relates to [`Trust::since`]. Then the rules are invariant under a

@@ -35,12 +35,32 @@ all!(plain: Backoff, BackoffError, Breaker, BreakerState, Budget, Cause, Jitter,
 
 all!(copy: Action, Config, ConfigError, Event, PeerState, PeerState<Deadline, Echo>, Report);
 
+#[cfg(feature = "detectors")]
+mod detectors {
+    use heartbeat_proto::detector::memory::{
+        Averages, Delays, Errors, Gaps, Probes, Ranked, RoundTrips, Ticks,
+    };
+    use heartbeat_proto::detector::{
+        Beat, Bertier, Chen, Jacobson, KOfN, Learnt, Misses, ParameterError, PhiExponential,
+        PhiLogistic, PhiNormal, Retransmission, Satzger, Source, Term, TwoWindows,
+    };
+
+    use super::{copy, plain};
+
+    all!(plain: Beat, Bertier, Chen, Jacobson, KOfN, Misses, ParameterError, PhiExponential,
+        PhiLogistic, PhiNormal, Retransmission, Satzger, Source, Term, TwoWindows);
+    all!(copy: Learnt<Averages>, Learnt<Delays<100>>, Learnt<Errors<200>>, Learnt<Gaps<200>>,
+        Learnt<Probes>, Learnt<Ranked<180>>, Learnt<RoundTrips>, Learnt<Ticks>);
+}
+
 #[test]
 fn errors_are_errors() {
     fn is_error<T: core::error::Error + Send + Sync + 'static>() {}
     is_error::<ConfigError>();
     is_error::<BackoffError>();
     is_error::<Outcome>();
+    #[cfg(feature = "detectors")]
+    is_error::<heartbeat_proto::detector::ParameterError>();
 }
 
 /// One cache line and a word a peer for a fleet; actions and their answer stay in registers and on

@@ -38,7 +38,8 @@ pub struct Chen<const N: usize = 100> {
 }
 
 impl Chen {
-    /// The beats are known by their number, the margin is in periods: 0 to 10^6.
+    /// The beats are known by their number, the margin is in periods: 0 to 10^6. Not for pongs: our
+    /// own pings are not exactly a period apart.
     ///
     /// # Errors
     ///

@@ -220,9 +220,9 @@ impl<M> Learnt<M> {
         })
     }
 
-    /// DT4: there was a pause until `after` the last evidence.
+    /// DT4: there was a pause until `after` the last evidence. A pause knows our period alone.
     fn pause(&mut self, after: u64, period: u64) {
-        self.hold = self.hold.max(after.saturating_add(period));
+        self.hold = self.hold.max(after.saturating_add(period.max(self.period)));
         self.paused = true;
     }
 

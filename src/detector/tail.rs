@@ -36,8 +36,8 @@ pub fn phi(z: f64) -> f64 {
     } else if z > 0.0 {
         -libm::log10(upper(z))
     } else {
-        // The sum makes a plus of a zero's minus.
-        0.0 - libm::log1p(-upper(-z)) / LN_10
+        // Far out `log1p` is minus zero, and this zero.
+        -libm::log1p(-upper(-z)) / LN_10
     }
 }
 

@@ -266,7 +266,15 @@ fn retransmission_is_that_of_the_rfcs() {
 #[test]
 fn k_of_n_counts_outcomes() {
     let delay = 20 * 1_000_000;
-    for (k, n, wait) in [(1, 1, 0.5), (2, 3, 0.3), (3, 5, 2.5), (5, 5, 4.0), (20, 100, 0.1)] {
+    for (k, n, wait) in [
+        (1, 1, 0.5),
+        (1, 1, 1.5),
+        (2, 3, 0.3),
+        (2, 2, 2.5),
+        (3, 5, 2.5),
+        (5, 5, 4.0),
+        (20, 100, 0.1),
+    ] {
         let detector = KOfN::new(k, n, wait).expect("in range").on(Source::Pongs);
         let detector = detector.delay(Duration::from_nanos(delay));
         agrees(detector, Source::Pongs, 5_000.0, |beats| {

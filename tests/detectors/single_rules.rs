@@ -41,6 +41,26 @@ fn a_peer_that_counts_anew_is_believed_after_ten_periods() {
     }
 }
 
+/// DT4: a pause does not know what the peer promised.
+#[test]
+fn the_promised_period_is_waited_after_a_pause() {
+    let beat = |run: &mut Run<PhiNormal>, now| {
+        run.tell(Sign::Beat, now, |evidence| evidence.period_nanos = 5 * PERIOD);
+        run.end() - now as i64
+    };
+    for (wait, learns) in [(4 * PERIOD, false), (6 * PERIOD, true)] {
+        let mut run = Run::new(PhiNormal::new(8.0).expect("a threshold"), PERIOD);
+        for number in 0..50 {
+            let _ = beat(&mut run, number * 5 * PERIOD);
+        }
+        let resumed = 50 * 5 * PERIOD;
+        run.tell(Sign::Pause, resumed, |_| ());
+        let usual = beat(&mut run, resumed);
+        assert_eq!(usual, 5 * PERIOD as i64);
+        assert_eq!(beat(&mut run, resumed + wait) != usual, learns, "{wait} after the pause");
+    }
+}
+
 /// DT7: eight periods early is swift, and a nanosecond more is another clock.
 #[test]
 fn a_clock_that_stood_still_voids_what_was_learnt() {
