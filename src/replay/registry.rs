@@ -6,8 +6,8 @@ use core::time::Duration;
 use super::contender::{Contender, Role, Trial};
 use super::trace::Link;
 use crate::detector::{
-    Bertier, Chen, Deadline, Detector, Hazard, Jacobson, Misses, PhiExponential, PhiLogistic,
-    PhiNormal, Retransmission, Satzger, TwoWindows, tail,
+    Bertier, Chen, Compact, Deadline, Detector, Hazard, Jacobson, Misses, PhiExponential,
+    PhiLogistic, PhiNormal, Retransmission, Satzger, TwoWindows, tail,
 };
 
 /// `n` values from `from` to `to` with equal ratios.
@@ -91,7 +91,8 @@ pub fn contenders() -> Vec<Contender> {
     });
     let two = published("2W-FD(1,100)", margins(), |m| TwoWindows::by_number(m).ok());
     let hazard = by_knob("hazard", Role::Candidate, margins(), |m| Hazard::new(m).ok());
-    let aware = [&fixed, &normal, &two, &hazard].map(Contender::pause_aware);
+    let compact = by_knob("compact", Role::Candidate, margins(), |m| Compact::new(m).ok());
+    let aware = [&fixed, &normal, &two, &hazard, &compact].map(Contender::pause_aware);
     let mut all = Vec::from([
         fixed,
         missed,
@@ -126,6 +127,7 @@ pub fn contenders() -> Vec<Contender> {
         by_knob("chen-ts(100)", Role::Stamped, margins(), |m| Chen::by_stamp(m).ok()),
         by_knob("2W-ts(1,100)", Role::Stamped, margins(), |m| TwoWindows::by_stamp(m).ok()),
         hazard,
+        compact,
     ]);
     all.extend(aware);
     all
