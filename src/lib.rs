@@ -41,6 +41,8 @@ mod probe;
 #[cfg(feature = "detectors")]
 pub mod qos;
 pub mod quality;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod report;
 mod rtt;
 #[cfg(feature = "sim")]

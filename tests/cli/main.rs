@@ -7,5 +7,6 @@ extern crate alloc;
 mod basics;
 mod config;
 mod process;
+mod replay;
 mod tls;
 mod watch;

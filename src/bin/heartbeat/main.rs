@@ -6,6 +6,8 @@ mod demo;
 mod lines;
 mod logging;
 mod over_tcp;
+mod record;
+mod replay;
 mod rules;
 mod say;
 mod serve;
@@ -23,7 +25,8 @@ use clap::{Parser, Subcommand};
 /// Keep connections alive, find dead peers, never kill the living.
 ///
 /// Exit codes: 0 everything ended on purpose, 1 a peer was lost and not regained, or could not be
-/// reached (demo and simulate: a promise was broken), 2 bad usage or configuration.
+/// reached (demo and simulate: a promise was broken; replay: the candidate is worse), 2 bad usage or
+/// configuration.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 struct Cli {
@@ -35,6 +38,8 @@ struct Cli {
 enum Command {
     Serve(serve::Args),
     Watch(watch::Args),
+    Record(record::Args),
+    Replay(replay::Args),
     Demo(demo::Args),
     Simulate(simulate::Args),
 }
@@ -43,6 +48,8 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Watch(args) => watch::run(args),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };

@@ -9,7 +9,7 @@ pub(crate) mod reload;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use core::time::Duration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use heartbeat_proto::{Config, ConfigBuilder};
 
@@ -116,6 +116,11 @@ impl Rules {
 }
 
 impl Book {
+    /// The rules of a file alone, with `builder` for what it does not set.
+    pub(crate) fn of_file(path: &Path, builder: &ConfigBuilder) -> Result<Self, Refused> {
+        Self::new(builder, Layer::default(), &File::read(path)?)
+    }
+
     fn new(builder: &ConfigBuilder, flags: Layer, file: &File) -> Result<Self, Refused> {
         let resolve = |own: Option<&Layer>| {
             let layers = [Some(&file.all), own, Some(&flags)];
@@ -142,7 +147,7 @@ impl Book {
     }
 
     /// What is different in `new`, for everybody and for those with rules of their own.
-    fn changes(&self, new: &Self) -> BTreeMap<String, Vec<Change>> {
+    pub(crate) fn changes(&self, new: &Self) -> BTreeMap<String, Vec<Change>> {
         let own: BTreeSet<_> = self.own.keys().chain(new.own.keys()).collect();
         let own = own.into_iter().map(|name| (&**name, self.of(name), new.of(name)));
         let changes = [("", &self.everybody, &new.everybody)].into_iter().chain(own);

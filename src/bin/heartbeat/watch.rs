@@ -15,13 +15,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use heartbeat_proto::adapter::TokioClock;
-use heartbeat_proto::{Config, FirstPing, Probing};
+use heartbeat_proto::{Config, ConfigBuilder, FirstPing, Probing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::news::{News, Over};
 use self::plan::Comeback;
 use self::task::Task;
+pub(crate) use self::udp::connect as connect_udp;
 use self::view::View;
 use crate::lines::Lines;
 use crate::logging::Logging;
@@ -98,7 +99,7 @@ pub(crate) struct Args {
 }
 
 /// `host:port`, so that a slip is a usage error and not one of the network.
-fn address(text: &str) -> Result<String, String> {
+pub(crate) fn address(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     match port.map(|(_, port)| port.parse::<u16>()) {
         Some(Ok(port)) if port != 0 => Ok(text.to_owned()),
@@ -106,10 +107,14 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// What rules begin with. An operator wants round trips: at once, and even from a peer that talks by
+/// itself.
+pub(crate) fn base() -> ConfigBuilder {
+    Config::builder().probing(Probing::Always).first_ping(FirstPing::Immediate)
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    // An operator wants round trips: at once, and even from a peer that talks by itself.
-    let base = Config::builder().probing(Probing::Always).first_ping(FirstPing::Immediate);
-    let opened = args.rules.open(&base)?;
+    let opened = args.rules.open(&base())?;
     let trust = if args.tls {
         Some(Trust::new(args.ca.as_deref(), args.server_name.as_deref())?)
     } else {

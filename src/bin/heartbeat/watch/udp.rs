@@ -110,7 +110,7 @@ async fn converse(
     }
 }
 
-async fn connect(host: &str) -> io::Result<UdpSocket> {
+pub(crate) async fn connect(host: &str) -> io::Result<UdpSocket> {
     let to = lookup_host(host).await?.next();
     let to = to.ok_or_else(|| io::Error::other("the name has no address"))?;
     let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
