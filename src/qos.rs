@@ -1,12 +1,12 @@
 //! A configuration from a wish: how soon a death must be found, how seldom a living peer may be
 //! given up, and for how long at most.
 //!
-//! [`Qos`] is the wish, [`Link`] what is known of the network. [`Qos::beats`] is the configurator of
-//! Chen, Toueg and Aguilera (*On the Quality of Service of Failure Detectors*, IEEE Transactions on
-//! Computers 51(5), 2002) for one-way beats; [`Qos::pings`] does the same for the pings of this
-//! crate's machine, whose faster probing of a suspect peer needs an inequality of its own. Both give
-//! the longest interval that grants the wish, or say which part of it is impossible and what would
-//! be possible instead. Rules QS1 to QS7 of `docs/SPEC.md`.
+//! [`Qos`] is the wish, [`Link`] what is known of the network. [`Qos::beats`] is the configurator
+//! of Chen, Toueg and Aguilera (*On the Quality of Service of Failure Detectors*, IEEE Transactions
+//! on Computers 51(5), 2002) for one-way beats; [`Qos::pings`] does the same for the pings of this
+//! crate's machine, whose faster probing of a suspect peer needs an inequality of its own. Both
+//! give the longest interval that grants the wish, or say which part of it is impossible and what
+//! would be possible instead. Rules QS1 to QS7 of `docs/SPEC.md`.
 //!
 //! ```
 //! use core::time::Duration;
@@ -38,9 +38,9 @@
 //! # What is assumed
 //!
 //! That the losses and delays of different beats do not depend on each other beyond what
-//! [`Link::repeat_loss`] says, and that this process runs. Both are only nearly true: a longer outage
-//! of the network is a mistake whatever the numbers say. [`quality`](crate::quality) measures what
-//! became of the wish.
+//! [`Link::repeat_loss`] says, and that this process runs. Both are only nearly true: a longer
+//! outage of the network is a mistake whatever the numbers say. [`quality`](crate::quality)
+//! measures what became of the wish.
 
 mod beats;
 mod error;
@@ -115,8 +115,8 @@ impl Qos {
     /// The longest interval, and the margin with it, of one-way beats that grants the wish (rules
     /// QS2 and QS3).
     ///
-    /// The link's loss and delay are those of one way. With [`Link::variance`], where the mean delay
-    /// is unknown, `detect_within` is meant beyond it, and the margin is that of NFD-E.
+    /// The link's loss and delay are those of one way. With [`Link::variance`], where the mean
+    /// delay is unknown, `detect_within` is meant beyond it, and the margin is that of NFD-E.
     ///
     /// # Errors
     ///
@@ -129,8 +129,8 @@ impl Qos {
     /// wish to the fixed verdict of the machine (rules QS4 and QS5).
     ///
     /// The link's loss and delay are those of the round trip. `detect_within` bounds
-    /// [`worst_case_detection`](crate::Config::worst_case_detection), from the last sign of life that
-    /// was heard on; the peer can have died no earlier than that sign left it.
+    /// [`worst_case_detection`](crate::Config::worst_case_detection), from the last sign of life
+    /// that was heard on; the peer can have died no earlier than that sign left it.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
 //! How good the detector is, measured while it works: its mistakes, how long they last, how often
 //! they come back, how long real deaths stay unseen, and the share of time in which it is right.
 //!
-//! [`Gauge`] watches one peer from beside the machine, and [`Quality`] is what it has measured, to be
-//! added up for a fleet. Rules QL1 to QL5 of `docs/SPEC.md`.
+//! [`Gauge`] watches one peer from beside the machine, and [`Quality`] is what it has measured, to
+//! be added up for a fleet. Rules QL1 to QL5 of `docs/SPEC.md`.
 //!
 //! The words are those of Chen, Toueg and Aguilera, *On the Quality of Service of Failure
-//! Detectors* (IEEE Transactions on Computers 51(5), 2002, section 2): a *mistake* is a suspicion of
-//! a peer that lives, `T_M` its duration, `T_MR` the time from one mistake to the next, `P_A` (query
-//! accuracy) the probability that a living peer is trusted at a moment taken at random.
+//! Detectors* (IEEE Transactions on Computers 51(5), 2002, section 2): a *mistake* is a suspicion
+//! of a peer that lives, `T_M` its duration, `T_MR` the time from one mistake to the next, `P_A`
+//! (query accuracy) the probability that a living peer is trusted at a moment taken at random.
 //!
 //! It is no part of [`Stats`](crate::Stats), for three reasons. It keeps stamps, and outlives the
 //! connection: a mistake may follow one on the connection before. Fleets keep a
@@ -109,8 +109,9 @@ impl Quality {
         mean(self.wrong as u128, self.mistakes)
     }
 
-    /// `E(T_MR)`: how much time of a living peer there is to one mistake, [`watched`](Self::watched)
-    /// over [`mistakes`](Self::mistakes); `None` without one. At least 584 years is told as that.
+    /// `E(T_MR)`: how much time of a living peer there is to one mistake,
+    /// [`watched`](Self::watched) over [`mistakes`](Self::mistakes); `None` without one. At least
+    /// 584 years is told as that.
     pub const fn mean_recurrence(&self) -> Option<Duration> {
         mean(self.watched.as_nanos(), self.mistakes)
     }

@@ -169,8 +169,11 @@ proptest! {
             prop_assert_eq!(any.beat_deadline(&states.2, &trust), beats.into_iter().min());
             prop_assert_eq!(all.beat_deadline(&states.3, &trust), beats.into_iter().max());
             let later = at(now + probe);
-            let parts = [a.suspicion(&states.0, &trust, later), b.suspicion(&states.1, &trust, later),
-                c.suspicion(&(), &trust, later)].map(f64::to_bits);
+            let parts = [
+                a.suspicion(&states.0, &trust, later),
+                b.suspicion(&states.1, &trust, later),
+                c.suspicion(&(), &trust, later),
+            ].map(f64::to_bits);
             // Bits of numbers that are not negative are in the order of the numbers.
             let (most, least) = (parts.into_iter().max(), parts.into_iter().min());
             prop_assert_eq!(Some(any.suspicion(&states.2, &trust, later).to_bits()), most);
@@ -255,7 +258,8 @@ fn a_shadow_forgives_our_own_pauses() {
     assert_eq!(state.silent().time_wrong(), Duration::from_millis(170));
 }
 
-/// DT43: by the deadline as it was before the evidence, and before the round trip that this measured.
+/// DT43: by the deadline as it was before the evidence, and before the round trip that this
+/// measured.
 #[test]
 fn a_shadow_judges_by_the_round_trips_known_before() {
     let config = Config::builder()

@@ -191,7 +191,8 @@ proptest! {
     #[test]
     fn granted_beats_keep_the_inequalities(wish in any_wish(), link in any_link()) {
         let Ok(beats) = wish.beats(&link) else { return Ok(()) };
-        let (interval, within) = (beats.interval().as_secs_f64(), wish.detect_within().as_secs_f64());
+        let interval = beats.interval().as_secs_f64();
+        let within = wish.detect_within().as_secs_f64();
         let answered = (1.0 - link.loss()) * (1.0 - link.exceeds(within));
         prop_assert_eq!(beats.interval() + beats.margin(), wish.detect_within());
         prop_assert!(interval >= 0.000_999);
@@ -261,8 +262,8 @@ fn delay(rng: &mut Rng, loss: f64, mean: Duration) -> Option<u64> {
     arrives.then_some(delay as u64)
 }
 
-/// QS2, QS3: NFD-S by its definition, over a lossy link, keeps the promised rate, duration and detection.
-/// The promise is near enough to be worth something: at most ten times better.
+/// QS2, QS3: NFD-S by its definition, over a lossy link, keeps the promised rate, duration and
+/// detection. The promise is near enough to be worth something: at most ten times better.
 #[test]
 fn simulated_beats_keep_the_promise() {
     let (loss, mean) = (0.1, ms(100));

@@ -148,8 +148,8 @@ fn life_after_the_verdict_takes_the_detection_back() {
     }
 }
 
-/// QL2: a suspicion that goes on although life is heard (lost probes) is one mistake, and wrong for as
-/// long as it lasts, no longer.
+/// QL2: a suspicion that goes on although life is heard (lost probes) is one mistake, and wrong for
+/// as long as it lasts, no longer.
 #[test]
 fn a_suspicion_under_traffic_is_counted_once() {
     let builder = Config::builder().interval(ms(1000)).timeout(ms(4000)).jitter_percent(0);
@@ -282,7 +282,8 @@ proptest! {
         prop_assert_eq!(quality.mistakes() as usize, mistakes);
         prop_assert_eq!(quality.longest_mistake(), nanos(longest));
         prop_assert_eq!(quality.shortest_recurrence(), closest.map(nanos));
-        prop_assert_eq!(quality.detections() as usize, usize::from(seen.machine.liveness() == Liveness::Lost));
+        let lost = seen.machine.liveness() == Liveness::Lost;
+        prop_assert_eq!(quality.detections(), u32::from(lost));
     }
 
     /// QL5: a fleet is the sum of its peers, in whatever order.

@@ -80,7 +80,8 @@ const LOOK: u8 = 16;
 const MOST_SAMPLE: u64 = 60_000_000 * 16;
 
 impl Follow {
-    /// Begins with `interval` and stays within `least..=most`. Calm is below 15 %, rough above 40 %.
+    /// Begins with `interval` and stays within `least..=most`. Below 15 % is calm, above
+    /// 40 % is rough.
     ///
     /// # Errors
     ///

@@ -10,19 +10,19 @@ use crate::time::{Timestamp, nanos};
 /// connection (rules AD5 to AD8).
 ///
 /// The connection that matters is never risked. What is tried is tried on a *scout*, a second
-/// connection over the same network: it stays silent for the time that [`trial`](Self::trial) names,
-/// then it pings. The silence doubles while scouts survive; after the first that does not, the gap
-/// between what survives and what does not is halved until it is a tenth. What may be used,
+/// connection over the same network: it stays silent for the time that [`trial`](Self::trial)
+/// names, then it pings. The silence doubles while scouts survive; after the first that does not,
+/// the gap between what survives and what does not is halved until it is a tenth. What may be used,
 /// [`interval`](Self::interval), is seven eighths of the longest silence that a scout survived, so
-/// that a lost ping can be repeated before the box forgets: let the response window be a fraction of
-/// the eighth that is left.
+/// that a lost ping can be repeated before the box forgets: let the response window be a fraction
+/// of the eighth that is left.
 ///
 /// A scout that is not answered proves nothing while nobody else is answered either: that is an
 /// outage ([`Trial::Unclear`]). And one is not enough: it takes two in a row.
 ///
 /// When the connection that matters is lost, say [`lost`](Self::lost): the shortest interval is in
-/// force at once, until a scout has shown whether the box has become less patient or the loss was an
-/// ordinary one.
+/// force at once, until a scout has shown whether the box has become less patient or the loss was
+/// an ordinary one.
 ///
 /// ```
 /// use core::time::Duration;
@@ -42,7 +42,8 @@ use crate::time::{Timestamp, nanos};
 /// assert_eq!(scouts, 10);
 /// // Known from now on, whenever this network is met again.
 /// let known = search.bounds();
-/// assert_eq!(IdleSearch::new(secs(25), secs(3600))?.restored(known).interval(), search.interval());
+/// let again = IdleSearch::new(secs(25), secs(3600))?.restored(known);
+/// assert_eq!(again.interval(), search.interval());
 /// # Ok::<(), heartbeat_proto::advisor::FollowError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,8 +96,8 @@ pub enum Trial {
 }
 
 impl Trial {
-    /// From whether the scout was answered, and whether another connection was at the same time (the
-    /// one that matters, or a fresh one).
+    /// From whether the scout was answered, and whether another connection was at the same time
+    /// (the one that matters, or a fresh one).
     pub const fn of(scout_answered: bool, other_answered: bool) -> Self {
         match (scout_answered, other_answered) {
             (true, _) => Self::Survived,
@@ -117,8 +118,8 @@ const PRECISION: u64 = 10;
 const DAY: u64 = MAX_SPAN_NANOS;
 
 impl IdleSearch {
-    /// Searches from `least` to `most`. `least` is taken as safe without a trial, and what is fallen
-    /// back on: 25 s suits all but the worst of UDP NATs.
+    /// Searches from `least` to `most`. `least` is taken as safe without a trial, and what is
+    /// fallen back on: 25 s suits all but the worst of UDP NATs.
     ///
     /// # Errors
     ///
@@ -133,8 +134,8 @@ impl IdleSearch {
         Ok(Self { least: low, most: high, quantum, revisit, safe, bad, failures, doubted, settled })
     }
 
-    /// The interval is a multiple of `quantum` where that is not below the least one, so that several
-    /// connections wake the device together. Default: any. Zero is taken as that.
+    /// The interval is a multiple of `quantum` where that is not below the least one, so that
+    /// several connections wake the device together. Default: any. Zero is taken as that.
     #[must_use]
     pub const fn quantized(self, quantum: Duration) -> Self {
         let quantum = nanos(quantum);
@@ -150,8 +151,8 @@ impl IdleSearch {
         Self { revisit, ..self }
     }
 
-    /// Goes on from what is known of this network, and has it proved by one scout. Bounds outside of `least..=most` count as far as
-    /// they go.
+    /// Goes on from what is known of this network, and has it proved by one scout. Bounds outside
+    /// of `least..=most` count as far as they go.
     #[must_use]
     pub fn restored(self, bounds: Bounds) -> Self {
         let safe = nanos(bounds.survived).clamp(self.least, self.most);

@@ -283,8 +283,8 @@ impl Advice {
     }
 }
 
-/// `interval 4.1s, response window 1.4s, 3 attempts, because of 12 lost of 1200 pings in 3.0h (at most
-/// 1.6%, 8.3% after a loss) and round trips of 40ms, at most 62ms in 99 of 100`.
+/// `interval 4.1s, response window 1.4s, 3 attempts, because of 12 lost of 1200 pings in 3.0h (at
+/// most 1.6%, 8.3% after a loss) and round trips of 40ms, at most 62ms in 99 of 100`.
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.config();

@@ -3,9 +3,9 @@
 use super::{Detector, Evidence, Trust};
 use crate::time::Timestamp;
 
-/// Trust ends as soon as one of both ends it: the earlier deadline. It nests, so `Any<A, Any<B, C>>`
-/// is the earliest of three. It never detects later than either, and makes the mistakes of both
-/// (rule DT40).
+/// Trust ends as soon as one of both ends it: the earlier deadline. It nests, so
+/// `Any<A, Any<B, C>>` is the earliest of three. It never detects later than either, and makes the
+/// mistakes of both (rule DT40).
 ///
 /// ```
 /// use core::time::Duration;

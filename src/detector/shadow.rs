@@ -9,11 +9,11 @@ use crate::time::Timestamp;
 /// verdicts would have been is kept beside it: to try a detector on live peers before trusting it
 /// (rules DT42 and DT43).
 ///
-/// Both are judged by the same rule, so they can be compared with each other: a detector is mistaken
-/// when its deadline had passed and life was heard all the same; the mistake lasts from the deadline
-/// until evidence gives trust back. A silence with a local pause in it is held against neither. (The
-/// machine's own count, in [`Stats`](crate::Stats) and [`quality`](crate::quality), is another: it
-/// also has misses, lost probes, floor and ceiling.)
+/// Both are judged by the same rule, so they can be compared with each other: a detector is
+/// mistaken when its deadline had passed and life was heard all the same; the mistake lasts from
+/// the deadline until evidence gives trust back. A silence with a local pause in it is held against
+/// neither. (The machine's own count, in [`Stats`](crate::Stats) and [`quality`](crate::quality),
+/// is another: it also has misses, lost probes, floor and ceiling.)
 ///
 /// ```
 /// use core::time::Duration;
@@ -102,9 +102,9 @@ impl<S, T> ShadowState<S, T> {
         self.shared
     }
 
-    /// By how many nanoseconds the silent one would have found a death later than the acting one, on
-    /// average over all moments at which it was heard; negative if earlier; `None` before the first.
-    /// This is the price of fewer mistakes, or the gain for more.
+    /// By how many nanoseconds the silent one would have found a death later than the acting one,
+    /// on average over all moments at which it was heard; negative if earlier; `None` before the
+    /// first. This is the price of fewer mistakes, or the gain for more.
     pub const fn mean_lag_nanos(&self) -> Option<i64> {
         if self.compared == 0 { None } else { Some(self.lag / self.compared) }
     }

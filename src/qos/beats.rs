@@ -34,8 +34,8 @@ impl Beats {
     }
 
     /// How long after it was due a beat is waited for: `delta` of NFD-S, counted from the sending;
-    /// for a link of which only the [`variance`](Link::variance) is known, `alpha` of NFD-E, counted
-    /// from the expected arrival.
+    /// for a link of which only the [`variance`](Link::variance) is known, `alpha` of NFD-E,
+    /// counted from the expected arrival.
     pub const fn margin(&self) -> Duration {
         self.margin
     }
@@ -48,10 +48,10 @@ impl Beats {
     }
 
     /// The rules of the one who watches the beats, with the fixed deadline: `detect_within` after
-    /// the last arrival. It makes no more mistakes than NFD-S, since it suspects only when that does,
-    /// and detects later by the transit of the last beat (rule QS3); so `link` must not be one of
-    /// [`variance`](Link::variance) alone, unless the mean delay is added to the timeout. The one who
-    /// beats takes [`Mode::Beacon`] and the [`interval`](Self::interval).
+    /// the last arrival. It makes no more mistakes than NFD-S, since it suspects only when that
+    /// does, and detects later by the transit of the last beat (rule QS3); so `link` must not be
+    /// one of [`variance`](Link::variance) alone, unless the mean delay is added to the timeout.
+    /// The one who beats takes [`Mode::Beacon`] and the [`interval`](Self::interval).
     ///
     /// # Errors
     ///

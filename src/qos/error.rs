@@ -36,7 +36,10 @@ pub enum QosError {
     #[error("the variance of the delay alone is not enough for pings")]
     NeedsDelay,
     /// This part of the wish cannot be had on this link, the others as they are.
-    #[error("{part} of {asked:?} is impossible on this link: {}", best(part, *possible, *detect_within))]
+    #[error(
+        "{part} of {asked:?} is impossible on this link: {}",
+        best(part, *possible, *detect_within)
+    )]
     Impossible {
         /// The part: `detect_within`, `mistake_every` or `mean_mistake`.
         part: &'static str,

@@ -26,9 +26,9 @@ enum Delay<'a> {
 }
 
 impl<'a> Link<'a> {
-    /// The distribution is known: `exceeds(x)` is the probability that a delay is above `x` seconds.
-    /// It must not grow with `x`; what is not in `0.0..=1.0` is taken as the nearer end, and NaN as
-    /// 1.
+    /// The distribution is known: `exceeds(x)` is the probability that a delay is above `x`
+    /// seconds. It must not grow with `x`; what is not in `0.0..=1.0` is taken as the nearer end,
+    /// and NaN as 1.
     ///
     /// # Errors
     ///
@@ -83,8 +83,8 @@ impl<'a> Link<'a> {
         Self::new(loss, Delay::Measured(delays))
     }
 
-    /// Losses come in bursts: after one that was lost, the next is lost with this probability. It is
-    /// not taken as less than `loss`, which is the default: independent losses.
+    /// Losses come in bursts: after one that was lost, the next is lost with this probability. It
+    /// is not taken as less than `loss`, which is the default: independent losses.
     ///
     /// # Errors
     ///

@@ -20,8 +20,9 @@ impl Pings {
     }
 
     /// The same with room for changes: what else the application needs. Changes of
-    /// `interval`, `response_window`, `attempts`, `jitter_percent`, `suspect_interval`, `min_gap` and
-    /// `late_policy` undo what was computed; where a lost peer may come back, `down_interval` does.
+    /// `interval`, `response_window`, `attempts`, `jitter_percent`, `suspect_interval`, `min_gap`
+    /// and `late_policy` undo what was computed; where a lost peer may come back, `down_interval`
+    /// does.
     pub const fn builder(&self) -> ConfigBuilder {
         self.builder
     }
@@ -46,8 +47,9 @@ const SHORTEST: f64 = 0.9;
 /// silence would fall into one short outage.
 const WINDOWS: f64 = 3.0;
 
-/// At most so many of the pings that are not lost may be answered after their window: each makes the
-/// peer suspect. (RFC 6298 waits for four deviations, beyond which by Cantelli lie at most 1 in 17.)
+/// At most so many of the pings that are not lost may be answered after their window: each makes
+/// the peer suspect. (RFC 6298 waits for four deviations, beyond which by Cantelli lie at most 1 in
+/// 17.)
 const LATE: f64 = 0.05;
 
 const MOST_ATTEMPTS: u8 = 15;

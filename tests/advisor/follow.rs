@@ -67,8 +67,8 @@ fn bounds_out_of_order_are_refused() {
     );
 }
 
-/// AD4, LC9: in a running machine, reconfigured whenever the interval changes: nobody is convicted by
-/// a change, and the pings go at the new pace.
+/// AD4, LC9: in a running machine, reconfigured whenever the interval changes: nobody is convicted
+/// by a change, and the pings go at the new pace.
 #[test]
 fn y17_a_running_machine_follows() {
     let rules = Config::builder().response_window(secs(3)).jitter_percent(0);

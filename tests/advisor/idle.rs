@@ -218,8 +218,8 @@ fn a_rise_of_the_timeout_is_found_when_it_is_looked_for() {
     assert_eq!(world.disconnects, 0);
 }
 
-/// AD7: a loss that was none of the NAT's doing: the shortest interval at once, and the old one again
-/// after one scout.
+/// AD7: a loss that was none of the NAT's doing: the shortest interval at once, and the old one
+/// again after one scout.
 #[test]
 fn an_ordinary_loss_is_told_from_an_expiry() {
     let mut world = World::new(search(), &[(0, 300)], 0, 1);
@@ -267,7 +267,8 @@ fn bounds_are_remembered() {
     let mut world = World::new(again, &[(0, 300)], 0, 2);
     world.run(5_000);
     assert_eq!((world.scouts, world.disconnects), (1, 0));
-    // It was another network after all: the scout tells before the connection is lost, or it costs one.
+    // It was another network after all: the scout tells before the connection is lost, or it costs
+    // one.
     let mut world = World::new(again, &[(0, 60)], 0, 2);
     world.run(20_000);
     assert!(world.disconnects <= 1 && (0.7..=0.95).contains(&world.share_of(60)));
@@ -289,8 +290,8 @@ fn intervals_are_rounded_to_a_quantum() {
 }
 
 proptest! {
-    /// AD5 to AD8: whatever scouts tell, the interval is within the bounds and at most seven eighths
-    /// of what survived; and nothing panics.
+    /// AD5 to AD8: whatever scouts tell, the interval is within the bounds and at most seven
+    /// eighths of what survived; and nothing panics.
     #[test]
     fn the_interval_is_always_safe(
         steps in proptest::collection::vec((0..5000u64, 0..4u8, 0..100_000u64), 0..100),
