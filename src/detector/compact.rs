@@ -72,12 +72,17 @@ impl Compact {
         let (at, period) = (evidence.at.as_nanos(), nanos(evidence.period_nanos.max(1)));
         let delay = at.wrapping_sub(sent);
         let (mut late, mut ahead) = (0, 0);
-        if state.knows() {
-            if signed(sent.wrapping_sub(state.newest)) <= 0 {
-                state.run.hear();
+        let is_newer = signed(sent.wrapping_sub(state.newest)) > 0;
+        let after = signed(at.wrapping_sub(state.expected()));
+        if state.knows() && !is_newer {
+            state.run.hear();
+            if after < period.saturating_mul(FORGOTTEN) {
                 return; // DT3
             }
-            late = signed(at.wrapping_sub(state.expected())).saturating_sub(period);
+            *state = Gist { run: state.run, ..Gist::default() };
+        }
+        if state.knows() {
+            late = after.saturating_sub(period);
             ahead = signed(state.level.wrapping_sub(delay));
         }
         let mut lateness = Lateness {
@@ -116,6 +121,9 @@ impl Compact {
         state.patience = state.patience.max(Span::new(patience));
     }
 }
+
+/// A beat that seems older than the newest, so many periods after that: the peer's clock was set.
+const FORGOTTEN: i64 = 10;
 
 /// The root, rounded to the nearest: at most 3 * 2^14.
 fn nearest_root(square: u64) -> u16 {

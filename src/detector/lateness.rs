@@ -76,7 +76,7 @@ impl Lateness {
     fn follow(&mut self, latest: i64, in_burst: bool) {
         if self.ahead >= 0 {
             self.stale = 0;
-            self.ahead -= self.ahead / i64::from(self.lessons.min(FALL));
+            self.ahead -= share(self.ahead, self.lessons.min(FALL));
             return;
         }
         let late = self.ahead.saturating_neg();
@@ -88,7 +88,7 @@ impl Lateness {
         if self.stale == TOO_LATE {
             (self.stale, self.ahead) = (0, 0);
         } else {
-            self.ahead += late.min(latest) / i64::from(self.lessons.min(RISE));
+            self.ahead += share(late.min(latest), self.lessons.min(RISE));
         }
     }
 
@@ -105,14 +105,21 @@ impl Lateness {
     /// How long after the newest beat trust ends (rule DT33). Negative: it came too late to be
     /// trusted.
     pub(crate) fn patience(&self, period: i64, margin: i64) -> i64 {
-        let late = self.ahead.saturating_neg();
+        let late = self.ahead.saturating_neg().max(0);
         let whole = period.saturating_add(margin);
         if late > margin.saturating_mul(2) {
             -1
         } else {
-            whole.saturating_add(self.ahead.max(0)).saturating_sub((late - margin).max(0))
+            whole
+                .saturating_add(self.ahead.max(0))
+                .saturating_sub(late.saturating_sub(margin).max(0))
         }
     }
+}
+
+/// The `n`-th part of a span that is not negative, rounded up: so the level arrives in the end.
+fn share(span: i64, n: u8) -> i64 {
+    nanos((span as u64).div_ceil(u64::from(n)))
 }
 
 /// Spans of centuries are as good as endless.
