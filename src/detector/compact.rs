@@ -2,7 +2,7 @@
 
 use super::bits::ParameterError;
 use super::hazard::{USUAL, hundredths};
-use super::lateness::{Arrival, Lateness, nanos};
+use super::lateness::{Arrival, Lateness, nanos, root};
 use super::{Detector, Evidence, Sign, Source, Trust};
 use crate::time::Timestamp;
 
@@ -127,7 +127,7 @@ const FORGOTTEN: i64 = 10;
 
 /// The root, rounded to the nearest: at most 3 * 2^14.
 fn nearest_root(square: u64) -> u16 {
-    let root = square.isqrt();
+    let root = root(square);
     (root + u64::from(square - root * root > root)) as u16
 }
 
