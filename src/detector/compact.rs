@@ -67,7 +67,7 @@ impl Compact {
         }
     }
 
-    /// Rules DT31 to DT34.
+    /// Rules DT21 to DT24.
     fn beat(self, state: &mut Gist, evidence: &Evidence, sent: u64) {
         let (at, period) = (evidence.at.as_nanos(), nanos(evidence.period_nanos.max(1)));
         let delay = at.wrapping_sub(sent);
@@ -181,7 +181,7 @@ impl Run {
         self.0 |= Self::PAUSED | Self::HELD;
     }
 
-    /// DT34.
+    /// DT24.
     const fn teaches(self, waited: bool) -> bool {
         self.0 & Self::PAUSED == 0 && (self.0 & Self::HELD == 0 || !waited)
     }

@@ -45,7 +45,7 @@ pub(crate) struct Arrival {
 }
 
 impl Lateness {
-    /// Rule DT31.
+    /// Rule DT21.
     pub(crate) fn hear(&mut self, beat: &Arrival) {
         self.ahead = beat.ahead;
         if beat.ahead > beat.period.saturating_mul(TOO_EARLY) {
@@ -94,7 +94,7 @@ impl Lateness {
         }
     }
 
-    /// `a * sqrt(period * spread)`, with `a` in hundredths (rule DT32).
+    /// `a * sqrt(period * spread)`, with `a` in hundredths (rule DT22).
     pub(crate) fn margin(&self, period: i64, hundredths: u32) -> i64 {
         let rare = ONE * u64::from(hundredths) / RARE;
         let floor = match self.lessons {
@@ -107,7 +107,7 @@ impl Lateness {
         nanos(u64::try_from(margin).unwrap_or(u64::MAX) / 100)
     }
 
-    /// How long after the newest beat trust ends (rule DT33). Negative: it came too late to be
+    /// How long after the newest beat trust ends (rule DT23). Negative: it came too late to be
     /// trusted.
     pub(crate) fn patience(&self, period: i64, margin: i64) -> i64 {
         let late = self.ahead.saturating_neg().max(0);

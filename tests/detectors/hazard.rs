@@ -8,7 +8,7 @@ use crate::run::{MS, Run};
 
 const P: f64 = PERIOD as f64;
 
-/// DT31 to DT33 in floats, over the whole history.
+/// DT21 to DT23 in floats, over the whole history.
 fn naive(beats: &[Beat], a: f64) -> f64 {
     let delay = |beat: &Beat| beat.at as f64 - beat.sent as f64;
     let (mut level, mut square, mut stale) = (delay(&beats[0]), 0.0, 0);
@@ -53,7 +53,7 @@ fn worst<D: Detector>(detector: D, a: f64) -> f64 {
     worst
 }
 
-/// DT31 to DT33.
+/// DT21 to DT23.
 #[test]
 fn it_is_what_the_rules_say() {
     for a in [0.5, 4.0, 20.0] {
@@ -62,7 +62,7 @@ fn it_is_what_the_rules_say() {
     }
 }
 
-/// DT34.
+/// DT24.
 #[test]
 fn the_compact_one_is_as_good() {
     for a in [0.5, 4.0, 20.0] {
@@ -73,7 +73,7 @@ fn the_compact_one_is_as_good() {
     assert!(size_of::<<Hazard as Detector>::State>() <= 128);
 }
 
-/// DT33: a queue that drains in order after an outage of 200 periods gives no trust until its beats
+/// DT23: a queue that drains in order after an outage of 200 periods gives no trust until its beats
 /// are fresh; then it does at once.
 #[test]
 fn a_drained_queue_gives_no_trust() {
@@ -96,7 +96,7 @@ fn a_drained_queue_gives_no_trust() {
     check(Compact::default());
 }
 
-/// DT31: a path that became 50 periods longer is trusted again after 16 beats; one that became
+/// DT21: a path that became 50 periods longer is trusted again after 16 beats; one that became
 /// shorter by as much, at once.
 #[test]
 fn a_changed_path_is_believed() {
@@ -122,7 +122,7 @@ fn a_changed_path_is_believed() {
     check(Compact::default());
 }
 
-/// DT32.
+/// DT22.
 #[test]
 fn it_is_patient_where_the_link_is_restless() {
     fn margin<D: Detector>(detector: D, jitter: u64) -> i64 {
