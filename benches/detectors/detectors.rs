@@ -12,7 +12,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use heartbeat_proto::Timestamp;
-use heartbeat_proto::detector::{Chen, Compact, Detector, Evidence, Hazard, PhiNormal, Sign, Trust};
+use heartbeat_proto::detector::{
+    Chen, Compact, Detector, Evidence, Hazard, PhiNormal, Sign, Trust,
+};
 use phi_accrual_failure_detector::{
     Clock, DefaultClock, Detector as _, FailureDetector, UnsyncState,
 };
@@ -28,7 +30,8 @@ fn arrivals() -> Vec<(u64, u64)> {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         seed >> 33
     };
-    let beats = (1..=BEATS as u64).map(|i| (i * PERIOD, i * PERIOD + 10_000_000 + random() % 20_000_000));
+    let beats =
+        (1..=BEATS as u64).map(|i| (i * PERIOD, i * PERIOD + 10_000_000 + random() % 20_000_000));
     beats.filter(|(_, at)| at % 200 != 7).collect()
 }
 
@@ -120,8 +123,10 @@ impl Clock for Told {
 
 fn phi_accrual(beats: &[(u64, u64)]) {
     measure("phi-accrual-failure-detector 0.1: beat, phi", || {
-        let detector =
-            FailureDetector::<UnsyncState<DefaultClock>>::builder().clock(Told).build().expect("valid");
+        let detector = FailureDetector::<UnsyncState<DefaultClock>>::builder()
+            .clock(Told)
+            .build()
+            .expect("valid");
         for &(_, at) in beats {
             NOW.set(black_box(at));
             detector.heartbeat();
