@@ -137,3 +137,31 @@ fn an_allocation_is_counted() {
     let counted = allocation_counter::measure(|| drop(core::hint::black_box(vec![1_u8])));
     assert_eq!(counted.count_total, 1);
 }
+
+/// The adaptive detectors learn in place.
+#[cfg(feature = "detectors")]
+#[test]
+fn detectors_never_allocate() {
+    use heartbeat_proto::detector::{Compact, Detector, Evidence, Hazard, Sign, Trust};
+
+    fn beats<D: Detector>(detector: D) {
+        let mut rng = Rng(9);
+        let mut state = D::State::default();
+        let (mut sum, mut now) = (0_u64, SEC);
+        let used = allocation_counter::measure(|| {
+            for _ in 0..100_000 {
+                let silence = rng.below(2 * SEC);
+                now += silence;
+                let mut evidence = Evidence::new(Sign::Beat, Timestamp::from_nanos(now), SEC);
+                evidence.silence_nanos = silence;
+                evidence.stamp = Some(Timestamp::from_nanos(now - rng.below(SEC)));
+                detector.learn(&mut state, &evidence);
+                let trust = Trust::new(evidence.at, SEC, 4 * SEC);
+                sum ^= detector.deadline(&state, &trust).as_nanos();
+            }
+        });
+        assert_eq!(used.count_total, 0, "{detector:?}: {sum}");
+    }
+    beats(Hazard::default());
+    beats(Compact::default());
+}

@@ -2,7 +2,7 @@
 
 use super::bits::ParameterError;
 use super::hazard::{USUAL, hundredths};
-use super::lateness::{Arrival, Lateness, nanos};
+use super::lateness::{Arrival, Lateness, nanos, root};
 use super::{Detector, Evidence, Sign, Source, Trust};
 use crate::time::Timestamp;
 
@@ -67,17 +67,22 @@ impl Compact {
         }
     }
 
-    /// Rules DT31 to DT34.
+    /// Rules DT21 to DT24.
     fn beat(self, state: &mut Gist, evidence: &Evidence, sent: u64) {
         let (at, period) = (evidence.at.as_nanos(), nanos(evidence.period_nanos.max(1)));
         let delay = at.wrapping_sub(sent);
         let (mut late, mut ahead) = (0, 0);
-        if state.knows() {
-            if signed(sent.wrapping_sub(state.newest)) <= 0 {
-                state.run.hear();
+        let is_newer = signed(sent.wrapping_sub(state.newest)) > 0;
+        let after = signed(at.wrapping_sub(state.expected()));
+        if state.knows() && !is_newer {
+            state.run.hear();
+            if after < period.saturating_mul(FORGOTTEN) {
                 return; // DT3
             }
-            late = signed(at.wrapping_sub(state.expected())).saturating_sub(period);
+            *state = Gist { run: state.run, ..Gist::default() };
+        }
+        if state.knows() {
+            late = after.saturating_sub(period);
             ahead = signed(state.level.wrapping_sub(delay));
         }
         let mut lateness = Lateness {
@@ -97,7 +102,7 @@ impl Compact {
         state.patience = Span::new(patience.max(0) as u64);
         state.spread = nearest_root(lateness.square);
         state.lessons = lateness.lessons;
-        state.run = state.run.with_stale(lateness.stale, !teaches);
+        state.run = Run::new(lateness.stale, !teaches);
     }
 
     /// DT2: life that is no beat of the source.
@@ -117,9 +122,12 @@ impl Compact {
     }
 }
 
+/// A beat that seems older than the newest, so many periods after that: the peer's clock was set.
+const FORGOTTEN: i64 = 10;
+
 /// The root, rounded to the nearest: at most 3 * 2^14.
 fn nearest_root(square: u64) -> u16 {
-    let root = square.isqrt();
+    let root = root(square);
     (root + u64::from(square - root * root > root)) as u16
 }
 
@@ -173,12 +181,12 @@ impl Run {
         self.0 |= Self::PAUSED | Self::HELD;
     }
 
-    /// DT34.
+    /// DT24.
     const fn teaches(self, waited: bool) -> bool {
         self.0 & Self::PAUSED == 0 && (self.0 & Self::HELD == 0 || !waited)
     }
 
-    const fn with_stale(self, stale: u8, held: bool) -> Self {
+    const fn new(stale: u8, held: bool) -> Self {
         Self(stale | if held { Self::HELD } else { 0 })
     }
 

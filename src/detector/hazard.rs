@@ -105,7 +105,7 @@ impl Formula for Hazard {
         self.source
     }
 
-    /// Rules DT31 to DT33.
+    /// Rules DT21 to DT23.
     fn term(&self, memory: &mut Lateness, beat: &Beat) -> Option<Term> {
         let (period, gap) = (nanos(beat.period_nanos), nanos(beat.gap_nanos));
         let slower = beat.slower_nanos.unwrap_or_else(|| {

@@ -45,7 +45,7 @@ pub(crate) struct Arrival {
 }
 
 impl Lateness {
-    /// Rule DT31.
+    /// Rule DT21.
     pub(crate) fn hear(&mut self, beat: &Arrival) {
         self.ahead = beat.ahead;
         if beat.ahead > beat.period.saturating_mul(TOO_EARLY) {
@@ -66,9 +66,11 @@ impl Lateness {
 
     /// A mean of all lessons at first, then of about the last [`SPREAD`].
     fn spread(&mut self, late: u64, period: u64) {
-        let late = ((u128::from(late) << FRACTION) / u128::from(period.max(1))) as u64;
-        let n = u64::from((self.lessons - 1).min(SPREAD));
-        self.square = self.square - self.square / n + late * late / n;
+        let late = ratio(late, period.max(1));
+        self.square = match self.lessons - 1 {
+            n @ 1..SPREAD => self.square - self.square / u64::from(n) + late * late / u64::from(n),
+            _ => self.square - self.square / u64::from(SPREAD) + late * late / u64::from(SPREAD),
+        };
     }
 
     /// Fast down; slow up, and by a few periods at most: the delays of a queue that drains after an
@@ -76,7 +78,7 @@ impl Lateness {
     fn follow(&mut self, latest: i64, in_burst: bool) {
         if self.ahead >= 0 {
             self.stale = 0;
-            self.ahead -= self.ahead / i64::from(self.lessons.min(FALL));
+            self.ahead -= share::<FALL>(self.ahead, self.lessons);
             return;
         }
         let late = self.ahead.saturating_neg();
@@ -88,31 +90,58 @@ impl Lateness {
         if self.stale == TOO_LATE {
             (self.stale, self.ahead) = (0, 0);
         } else {
-            self.ahead += late.min(latest) / i64::from(self.lessons.min(RISE));
+            self.ahead += share::<RISE>(late.min(latest), self.lessons);
         }
     }
 
-    /// `a * sqrt(period * spread)`, with `a` in hundredths (rule DT32).
+    /// `a * sqrt(period * spread)`, with `a` in hundredths (rule DT22).
     pub(crate) fn margin(&self, period: i64, hundredths: u32) -> i64 {
-        let unseen = ONE / u64::from(self.lessons.max(1));
-        let floor = unseen.max(ONE * u64::from(hundredths) / RARE);
-        let spread = self.square.max(floor * floor).isqrt();
-        let root = (spread << FRACTION).isqrt();
-        let margin = i128::from(period) * i128::from(root) * i128::from(hundredths);
-        i64::try_from(margin / (100 << FRACTION)).unwrap_or(i64::MAX)
+        let rare = ONE * u64::from(hundredths) / RARE;
+        let floor = match self.lessons {
+            u8::MAX => rare.max(ONE / u64::from(u8::MAX)),
+            n => rare.max(ONE / u64::from(n.max(1))),
+        };
+        let root = root(root(self.square.max(floor * floor)) << FRACTION);
+        let times = root * u64::from(hundredths);
+        let margin = (u128::from(period as u64) * u128::from(times)) >> FRACTION;
+        nanos(u64::try_from(margin).unwrap_or(u64::MAX) / 100)
     }
 
-    /// How long after the newest beat trust ends (rule DT33). Negative: it came too late to be
+    /// How long after the newest beat trust ends (rule DT23). Negative: it came too late to be
     /// trusted.
     pub(crate) fn patience(&self, period: i64, margin: i64) -> i64 {
-        let late = self.ahead.saturating_neg();
+        let late = self.ahead.saturating_neg().max(0);
         let whole = period.saturating_add(margin);
         if late > margin.saturating_mul(2) {
             -1
         } else {
-            whole.saturating_add(self.ahead.max(0)).saturating_sub((late - margin).max(0))
+            whole
+                .saturating_add(self.ahead.max(0))
+                .saturating_sub(late.saturating_sub(margin).max(0))
         }
     }
+}
+
+/// `span / period` in 2^-14, for a span of few periods.
+fn ratio(span: u64, period: u64) -> u64 {
+    if span >> (u64::BITS - FRACTION) == 0 {
+        (span << FRACTION) / period
+    } else {
+        span / (period >> FRACTION) // Days: the lowest bits tell nothing.
+    }
+}
+
+/// The `n`-th part of a span that is not negative, rounded up: so the level arrives in the end. The
+/// usual `n` is a constant, and its division a shift.
+fn share<const USUAL: u8>(span: i64, n: u8) -> i64 {
+    let span = span as u64;
+    nanos(if n < USUAL { span.div_ceil(n.into()) } else { span.div_ceil(USUAL.into()) })
+}
+
+/// The root of less than 2^52, rounded down: a processor's own instruction, and exact on all.
+#[expect(clippy::cast_precision_loss, reason = "below 2^52")]
+pub(crate) fn root(square: u64) -> u64 {
+    libm::sqrt(square as f64) as u64
 }
 
 /// Spans of centuries are as good as endless.

@@ -1,10 +1,10 @@
-//! Every published detector, for what holds for all of them.
+//! Every learning detector, for what holds for all of them.
 
 use core::time::Duration;
 
 use heartbeat_proto::detector::{
-    Bertier, Chen, Detector, Jacobson, KOfN, Misses, PhiExponential, PhiLogistic, PhiNormal,
-    Retransmission, Satzger, Source, TwoWindows,
+    Bertier, Chen, Compact, Detector, Hazard, Jacobson, KOfN, Misses, PhiExponential, PhiLogistic,
+    PhiNormal, Retransmission, Satzger, Source, TwoWindows,
 };
 
 /// A check of any one detector.
@@ -42,4 +42,8 @@ pub(crate) fn each(check: &impl Check) {
     check.check("satzger, max", beats, 10, Satzger::new(2.0, 1.0).expect(OK));
     check.check("satzger, q99", beats, 10, Satzger::new(3.0, 0.99).expect(OK).window::<40>());
     check.check("jacobson", beats, 10, Jacobson::new(4.0).expect(OK));
+    check.check("hazard", beats, 0, Hazard::default());
+    check.check("hazard, pongs", pongs, 0, Hazard::new(9.0).expect(OK).on(pongs));
+    check.check("compact", beats, 0, Compact::default());
+    check.check("compact, pongs", pongs, 0, Compact::new(0.7).expect(OK).on(pongs));
 }

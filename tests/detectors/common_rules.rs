@@ -152,25 +152,25 @@ fn overtaken_beats_do_nothing() {
 struct Paused;
 
 impl Check for Paused {
-    /// A steady link, whose beats 60 to 89 wait for us.
+    /// A steady link, whose beats 300 to 329 wait for us.
     fn check<D: Detector>(&self, name: &str, source: Source, _: u32, detector: D) {
         for (told, in_call) in [(true, false), (false, true), (true, true)] {
             let mut paused = Run::new(detector, PERIOD);
             let mut usual = Run::new(detector, PERIOD);
-            usual.play(source, &steady(60));
-            paused.play(source, &steady(60));
-            let now = steady_beat(89).at;
+            usual.play(source, &steady(300));
+            paused.play(source, &steady(300));
+            let now = steady_beat(329).at;
             if told {
                 paused.tell(Sign::Pause, now, |_| ());
             }
             if in_call {
                 paused.tell(Sign::Traffic, now, |evidence| evidence.in_pause = true);
             }
-            for number in 60..90 {
+            for number in 300..330 {
                 paused.hear(source, Beat { at: now, ..steady_beat(number) });
             }
-            usual.play(source, &steady(90)[60..]);
-            for number in 90..95 {
+            usual.play(source, &steady(330)[300..]);
+            for number in 330..335 {
                 paused.hear(source, steady_beat(number));
                 usual.hear(source, steady_beat(number));
                 let (found, wanted) = (paused.left(), usual.left());
@@ -179,12 +179,12 @@ impl Check for Paused {
         }
         // The same burst where the network stood still.
         let mut jammed = Run::new(detector, PERIOD);
-        jammed.play(source, &steady(60));
+        jammed.play(source, &steady(300));
         let usual = jammed.left();
-        for number in 60..90 {
-            jammed.hear(source, Beat { at: steady_beat(89).at, ..steady_beat(number) });
+        for number in 300..330 {
+            jammed.hear(source, Beat { at: steady_beat(329).at, ..steady_beat(number) });
         }
-        jammed.hear(source, steady_beat(90));
+        jammed.hear(source, steady_beat(330));
         // A mean of gaps forgets the jam with the burst after it; ticks and timeouts learn nothing.
         let learns = !["misses", "rfc", "phi, exponential"].iter().any(|no| name.starts_with(no));
         assert!(!learns || jammed.left() != usual, "{name}: that is a lesson");
@@ -203,10 +203,10 @@ impl Check for PauseInGap {
     /// The beats of the pause are lost, and the next one comes more than a period after it.
     fn check<D: Detector>(&self, name: &str, source: Source, _: u32, detector: D) {
         let mut run = Run::new(detector, PERIOD);
-        run.play(source, &steady(60));
+        run.play(source, &steady(300));
         let usual = run.left();
-        run.tell(Sign::Pause, steady_beat(70).at, |_| ());
-        for number in 72..75 {
+        run.tell(Sign::Pause, steady_beat(310).at, |_| ());
+        for number in 312..315 {
             run.hear(source, steady_beat(number));
             assert_eq!(run.left(), usual, "{name}: beat {number}");
         }

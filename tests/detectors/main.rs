@@ -14,6 +14,7 @@ mod all;
 mod common_rules;
 mod cornered;
 mod formulas;
+mod hazard;
 mod link;
 mod machine;
 mod run;

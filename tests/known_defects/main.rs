@@ -29,8 +29,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../common/ehm.rs"]
-mod ehm;
 #[path = "../common/script.rs"]
 mod script;
 

@@ -2,12 +2,12 @@
 
 use heartbeat_proto::adapter::StreamDriver;
 use heartbeat_proto::codec::{DecodeError, Encoder, Frame};
+use heartbeat_proto::detector::Hazard;
 use heartbeat_proto::{
     Config, Event, Findings, HeartbeatMachine, LifeRule, Mode, PingId, Probing, Timestamp,
 };
 
 use crate::common::{MS, SEC, Solo, at, findings_in, ms, nanos, secs};
-use crate::ehm::Ehm;
 use crate::script::{Design, FixedLimit, Input, Script, ours, play};
 
 /// Lesson: what a peer declares is a number that may be large. 70 s became 4.464 s.
@@ -26,7 +26,8 @@ fn defect_04_overflow_of_a_declared_ttl() {
     assert_eq!(play(&script, &mut theirs).lost_at, Some(SEC + 4_464 * MS + 1));
 
     // Ours: the period is a `Duration` from the wire to the detector that believes it.
-    let builder = Config::builder().mode(Mode::Passive).detector(Ehm::on_beats(300));
+    let builder =
+        Config::builder().mode(Mode::Passive).detector(Hazard::new(3.0).expect("in range"));
     let config = builder.interval(secs(1)).timeout(secs(4)).ceiling(secs(3_600)).build();
     let mut machine = ours(config.expect("valid"), 1);
     for &beat in &beats {

@@ -16,7 +16,7 @@ pub(crate) const NOT_COVERED: [&str; 8] = [
     "reconfiguring a running machine: tests/reference, fuzz/bodies",
     "verdicts by policy (Convict): tests/state_machine",
     "start-up limit and grace: tests/state_machine, tests/properties/promise.rs",
-    "the RTT-adaptive detector (its estimate spans too many states): tests/trial_detector.rs",
+    "the RTT-adaptive detector (its estimate spans too many states): tests/hazard.rs",
     "spans of more than some units, more than two ends: tests/properties/promise.rs, proofs/",
 ];
 

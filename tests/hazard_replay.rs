@@ -1,24 +1,19 @@
-//! The adaptive detector of `tests/common/ehm.rs` on recorded links (`tests/data`), through the
+//! The equal-hazard margin on recorded links (`tests/data`), through the
 //! shipped machine: how often it suspects a living peer, against the fixed deadline that takes as
-//! long to detect a dead one. Nothing here is random; the figures agree with an independent
-//! implementation in Python, deadline by deadline, to 5 ns.
+//! long to detect a dead one. Nothing here is random.
 //!
-//! `cargo test --test trial_replay -- --nocapture` prints them.
+//! `cargo test --test hazard_replay -- --nocapture` prints them.
 
 #![expect(
     clippy::cast_precision_loss,
     reason = "spans of hours in floats are good to a nanosecond"
 )]
 
-#[path = "common/ehm.rs"]
-mod ehm;
-
 use core::time::Duration;
 
-use ehm::Ehm;
 use heartbeat_proto::{
     Config, DeadlineReason, Event, HeartbeatMachine, Liveness, Mode, Timestamp,
-    detector::{Deadline, Detector},
+    detector::{Deadline, Detector, Hazard},
 };
 
 const fn at(nanos: u64) -> Timestamp {
@@ -169,17 +164,18 @@ fn fixed_within(link: &Link, budget: f64) -> Quality {
 /// At equal mean detection time: how many mistakes the adaptive deadline makes, and the fixed one.
 fn compare(name: &str, text: &str, hundredths: u32) -> (u32, u32) {
     let link = Link::read(text);
-    let ehm = link.replay(Ehm::on_beats(hundredths), 1);
-    let fixed = fixed_within(&link, ehm.detection());
+    let hazard = Hazard::new(f64::from(hundredths) / 100.0).expect("in range");
+    let adaptive = link.replay(hazard, 1);
+    let fixed = fixed_within(&link, adaptive.detection());
     println!(
         "{name}, a = {:.2}: mean detection {:.2} periods, {} mistakes; fixed {:.2} periods, {}",
         f64::from(hundredths) / 100.0,
-        ehm.detection() / link.period as f64,
-        ehm.mistakes,
+        adaptive.detection() / link.period as f64,
+        adaptive.mistakes,
         fixed.detection() / link.period as f64,
         fixed.mistakes,
     );
-    (ehm.mistakes, fixed.mistakes)
+    (adaptive.mistakes, fixed.mistakes)
 }
 
 const WEAK_TO_STRONG: &str = include_str!("data/5g-weak-to-strong.csv");
@@ -188,14 +184,14 @@ const SEATTLE: &str = include_str!("data/seattle.csv");
 
 #[test]
 fn it_adapts_to_weak_coverage() {
-    assert_eq!(compare("5G, weak to strong", WEAK_TO_STRONG, 50), (57, 147));
+    assert_eq!(compare("5G, weak to strong", WEAK_TO_STRONG, 50), (81, 212));
     assert_eq!(compare("5G, weak to strong", WEAK_TO_STRONG, 100), (13, 30));
 }
 
 #[test]
 fn it_adapts_to_a_city() {
-    assert_eq!(compare("5G, urban", URBAN, 100), (23, 57));
-    assert_eq!(compare("5G, urban", URBAN, 200), (1, 13));
+    assert_eq!(compare("5G, urban", URBAN, 100), (19, 71));
+    assert_eq!(compare("5G, urban", URBAN, 200), (2, 28));
 }
 
 /// A steady link leaves nothing to gain.
