@@ -88,6 +88,8 @@ fn a_pause_of_the_monitor_loses_nobody() {
     paused.pauses.push((30_010 * MILLI, 60_000 * MILLI));
     let played = played(rules(), &paused, 0);
     assert_eq!((played.suspicions, played.losses), (0, 0), "{:?}", played.turns);
+    // Of the hundred pings of a minute and a half thirty were not sent.
+    assert!((69..=72).contains(&played.pings), "{}", played.pings);
 }
 
 /// RY10: who only listens hears the samples themselves, and none that was sent after the crash.

@@ -163,6 +163,19 @@ fn a_pause_of_the_monitor_is_no_silence() {
     assert!(!fixed.pause_aware().fits(Kind::RoundTrip, &[link(60, &[])]));
 }
 
+/// RY6: pauses that overlap are one.
+#[test]
+fn a_deadline_moves_behind_the_last_of_several_pauses() {
+    let mut paused = segment(120, &[]);
+    paused.pauses = vec![(50 * SECOND, 55 * SECOND), (53 * SECOND, 58 * SECOND)];
+    for sample in &mut paused.samples[50..58] {
+        sample.delay = Some(58 * SECOND + u64::from(sample.seq) * 1000 - sample.sent);
+    }
+    let paused = [Link::new(&paused).unwrap()];
+    let aware = fixed(1_500).pause_aware().outcome(0.0, &paused, false).unwrap();
+    assert_eq!((aware.mistakes, aware.worst), (0, 10e9));
+}
+
 /// Two contenders on a link with some losses: a patient and a hasty one.
 fn race() -> (Field, Points) {
     let odd: Vec<_> = (0..10).map(|i| (150 + 10 * i, None)).collect();

@@ -236,11 +236,12 @@ impl Run<'_> {
         }
         self.learn(arrival, self.heard, late);
         self.newest = Some(*arrival);
-        let deadline = self.deadline(arrival.at);
-        match self.link.pause_at(deadline) {
-            Some((_, until)) => until.saturating_add(self.link.period),
-            None => deadline,
+        let mut deadline = self.deadline(arrival.at);
+        // A period after one pause may lie in the next.
+        while let Some((_, until)) = self.link.pause_at(deadline) {
+            deadline = until.saturating_add(self.link.period);
         }
+        deadline
     }
 
     fn learn(&mut self, arrival: &Arrival, sign: Sign, in_pause: bool) {
