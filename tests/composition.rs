@@ -2,13 +2,9 @@
 #![cfg(feature = "detectors")]
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
-#[path = "common/ehm.rs"]
-mod ehm;
-
 use core::time::Duration;
 
-use ehm::Ehm;
-use heartbeat_proto::detector::{All, Any, Deadline, Detector, Evidence, Shadow, Trust};
+use heartbeat_proto::detector::{All, Any, Deadline, Detector, Evidence, Hazard, Shadow, Trust};
 use heartbeat_proto::{Action, Config, Event, HeartbeatMachine, Mode, Timestamp};
 use proptest::prelude::*;
 
@@ -17,6 +13,10 @@ const PERIOD: u64 = 100 * MS;
 
 const fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
+}
+
+fn hazard(patience: f64) -> Hazard {
+    Hazard::new(patience).expect("in range")
 }
 
 /// Trust ends so long after the last evidence; with a deadline for the beats of its own or not.
@@ -44,21 +44,21 @@ impl Detector for After {
 /// times, and so be late at others.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Choir {
-    a: Ehm,
-    b: Ehm,
+    a: Hazard,
+    b: Hazard,
     c: After,
-    any: Any<Ehm, Any<Ehm, After>>,
-    all: All<All<Ehm, Ehm>, After>,
+    any: Any<Hazard, Any<Hazard, After>>,
+    all: All<All<Hazard, Hazard>, After>,
 }
 
 type StateOf<D> = <D as Detector>::State;
 
 impl Detector for Choir {
     type State = (
-        StateOf<Ehm>,
-        StateOf<Ehm>,
-        StateOf<Any<Ehm, Any<Ehm, After>>>,
-        StateOf<All<All<Ehm, Ehm>, After>>,
+        StateOf<Hazard>,
+        StateOf<Hazard>,
+        StateOf<Any<Hazard, Any<Hazard, After>>>,
+        StateOf<All<All<Hazard, Hazard>, After>>,
     );
 
     fn learn(&self, state: &mut Self::State, evidence: &Evidence) {
@@ -150,7 +150,7 @@ proptest! {
     /// ones too.
     #[test]
     fn composed_detectors_say_what_their_parts_say(steps in steps(), probe in 0..2_000 * MS) {
-        let (a, b, c) = (Ehm::on_beats(150), Ehm::on_beats(600), without_beats(170 * MS));
+        let (a, b, c) = (hazard(1.5), hazard(6.0), without_beats(170 * MS));
         let (any, all) = (Any(a, Any(b, c)), All(All(a, b), c));
         let mut machine = watcher(Choir { a, b, c, any, all });
         let mut now = 1_000_000_000;
@@ -186,7 +186,7 @@ proptest! {
     /// DT42: the acting one acts as if it were alone, whatever the silent one says.
     #[test]
     fn a_shadow_changes_nothing(steps in steps()) {
-        let acting = Ehm::on_beats(200);
+        let acting = hazard(2.0);
         let (mut alone, mut beside) = (watcher(acting), watcher(Shadow::new(acting, after(1))));
         let mut now = 1_000_000_000;
         for (wait, step) in steps {
@@ -297,7 +297,7 @@ fn a_shadow_judges_by_the_round_trips_known_before() {
 /// DT43: evidence that gives no trust back goes on with the mistake.
 #[test]
 fn a_shadow_counts_one_mistake_under_stale_beats() {
-    let mut machine = watcher(Shadow::new(after(10_000 * MS), Ehm::on_beats(100)));
+    let mut machine = watcher(Shadow::new(after(10_000 * MS), hazard(1.0)));
     let mut now = 1_000 * MS;
     for i in 0..50 {
         now = 1_000 * MS + i * PERIOD;

@@ -1,6 +1,7 @@
 //! Whole configurations over segments, computed by hand.
 #![cfg(feature = "replay")]
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+#![allow(clippy::large_types_passed_by_value, reason = "configurations are values here")]
 
 use core::time::Duration;
 
