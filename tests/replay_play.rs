@@ -32,14 +32,14 @@ fn rules() -> ConfigBuilder {
         .first_ping(FirstPing::Immediate)
 }
 
-fn played(builder: ConfigBuilder, segment: &Segment, crashes: u32) -> Played {
+fn played(builder: &ConfigBuilder, segment: &Segment, crashes: u32) -> Played {
     play(&builder.build().expect("valid"), segment, crashes).expect("playable")
 }
 
 /// RY10: on a steady link nothing happens, and a crash is found 4 s after the last pong.
 #[test]
 fn a_steady_link_is_alive_and_every_crash_is_found() {
-    let played = played(rules(), &segment(1_000, |_| Some(20)), 97);
+    let played = played(&rules(), &segment(1_000, |_| Some(20)), 97);
     assert_eq!((played.suspicions, played.losses, played.distrusted), (0, 0, 0));
     assert_eq!(played.observed, 99_900 * MILLI);
     let pings = 100;
@@ -60,7 +60,7 @@ fn a_steady_link_is_alive_and_every_crash_is_found() {
 fn pings_meet_the_path_of_their_time() {
     // From 30.0 s to 31.0 s pongs take 2.5 s: W is 1 s.
     let slow = |seq| Some(if (300..=310).contains(&seq) { 2_500 } else { 20 });
-    let played = played(rules(), &segment(1_000, slow), 0);
+    let played = played(&rules(), &segment(1_000, slow), 0);
     // The last pong came at 29.02 s; the ping of 30 s is missed at 31 s; that of 32 s is answered.
     let told: Vec<_> = played.turns[2..].iter().map(|turn| (turn.at, turn.to)).collect();
     assert_eq!(told, [(31_000 * MILLI + 1, Liveness::Suspect), (32_020 * MILLI, Liveness::Alive)]);
@@ -72,13 +72,13 @@ fn pings_meet_the_path_of_their_time() {
 #[test]
 fn an_outage_is_one_loss() {
     let out = |seq| (!(300..420).contains(&seq)).then_some(20);
-    let all = played(rules(), &segment(1_000, out), 0);
+    let all = played(&rules(), &segment(1_000, out), 0);
     assert_eq!((all.suspicions, all.losses), (1, 1));
     let lost = all.turns.iter().filter(|turn| turn.to == Liveness::Lost).count();
     assert_eq!(lost, 3, "the connections of 33, 37 and 41 s: {:?}", all.turns);
     assert_eq!(all.turns.last().expect("alive").to, Liveness::Alive);
     // Reopening by itself comes to the same.
-    let again = played(rules().reopen_after(1), &segment(1_000, out), 0);
+    let again = played(&rules().reopen_after(1), &segment(1_000, out), 0);
     assert_eq!((again.suspicions, again.losses), (1, 1));
 }
 
@@ -87,7 +87,7 @@ fn an_outage_is_one_loss() {
 fn a_pause_of_the_monitor_loses_nobody() {
     let mut paused = segment(1_000, |_| Some(20));
     paused.pauses.push((30_010 * MILLI, 60_000 * MILLI));
-    let played = played(rules(), &paused, 0);
+    let played = played(&rules(), &paused, 0);
     assert_eq!((played.suspicions, played.losses), (0, 0), "{:?}", played.turns);
     // Of the hundred pings of a minute and a half thirty were not sent.
     assert!((69..=72).contains(&played.pings), "{}", played.pings);
@@ -103,14 +103,14 @@ fn a_listener_hears_the_samples() {
             .timeout(Duration::from_millis(500))
             .attempts(1);
         let out = |seq| (!(300..302).contains(&seq)).then_some(20);
-        let all = played(config, &segment(1_000, out), 50);
+        let all = played(&config, &segment(1_000, out), 50);
         assert_eq!((all.suspicions, all.losses, all.pings), (0, 0, 0), "{:?}", all.turns);
         // Given up 500 ms after the last arrival, which came 20 ms after it was sent.
         for took in &all.detections {
             assert!((220 * MILLI..=520 * MILLI + 1).contains(took), "{took}");
         }
         let longer = |seq| (!(300..306).contains(&seq)).then_some(20);
-        assert_eq!(played(config, &segment(1_000, longer), 0).losses, 1);
+        assert_eq!(played(&config, &segment(1_000, longer), 0).losses, 1);
     }
 }
 

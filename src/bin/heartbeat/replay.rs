@@ -235,7 +235,6 @@ fn line(text: impl core::fmt::Display) {
     say::line(text);
 }
 
-/// Points and races are told to the same depth everywhere.
 impl Race {
     /// Hours that were judged.
     pub(crate) fn hours(&self) -> f64 {
