@@ -192,10 +192,10 @@ fn an_old_hello_is_as_bad_as_an_old_ping() {
 #[test]
 fn the_length_is_looked_at_before_the_tag() {
     let (mut sealer, mut opener) = pair();
-    let sealed = seal(&mut sealer, &keys(), &ping(0));
-    let (head, tail) = sealed.split_at(sealed.len() - SEAL_LEN);
+    let good = seal(&mut sealer, &keys(), &ping(0));
+    let (head, tail) = good.split_at(good.len() - SEAL_LEN);
     for (len, missing) in [(MAX_FRAME, false), (MAX_FRAME + 1, true), (MAX_FRAME + 2, true)] {
-        let padding = vec![0; len - sealed.len()];
+        let padding = vec![0; len - good.len()];
         let bytes = [head, &padding, tail].concat();
         let error = opener.open(&keys(), &bytes, START).unwrap_err();
         assert_eq!(error == AuthError::Missing, missing, "{len} bytes: {error}");
