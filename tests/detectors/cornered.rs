@@ -1,7 +1,9 @@
 //! Evidence of any value: nothing panics, and every answer is a number.
 
 use heartbeat_proto::Timestamp;
-use heartbeat_proto::detector::{Detector, Evidence, Sign, Source, Trust};
+use heartbeat_proto::detector::{
+    Any, Compact, Deadline, Detector, Evidence, Formula, Hazard, Jacobson, Sign, Source, Trust,
+};
 
 use crate::all::{Check, each};
 use crate::common::Rng;
@@ -33,6 +35,9 @@ struct Corners;
 
 impl Check for Corners {
     fn check<D: Detector>(&self, name: &str, _: Source, _: u32, detector: D) {
+        let fresh = D::State::default();
+        assert_eq!(detector.normalized(&fresh, 5), fresh, "{name}: there is no stamp to move");
+        assert!(!format!("{detector:?}").contains("Bits"), "{detector:?}");
         for seed in 0..60 {
             let mut rng = Rng(seed);
             let mut state = D::State::default();
@@ -57,4 +62,31 @@ impl Check for Corners {
 #[test]
 fn every_answer_is_a_number() {
     each(&Corners);
+}
+
+#[test]
+fn a_knob_out_of_its_range_is_refused() {
+    for patience in [0.0, 0.009, 1000.1, -1.0, f64::NAN, f64::INFINITY] {
+        let refused = Hazard::new(patience).expect_err("out of range");
+        let said = refused.to_string();
+        assert!(said.contains("patience") && said.contains("0.01"), "{said}");
+        assert!(Compact::new(patience).is_err());
+    }
+    assert!([0.01, 1000.0].iter().all(|&edge| Hazard::new(edge).is_ok()));
+}
+
+/// DT40: two that name no deadline for beats name none together.
+#[test]
+fn what_neither_names_is_not_named() {
+    let trust = Trust::new(Timestamp::from_nanos(5), 10, 20);
+    let any = Any(Deadline::fixed(), Deadline::fixed());
+    assert_eq!(any.beat_deadline(&Default::default(), &trust), None);
+    assert_eq!(any.deadline(&Default::default(), &trust), Timestamp::from_nanos(25));
+}
+
+#[test]
+fn a_source_is_the_one_that_was_chosen() {
+    let jacobson = Jacobson::new(4.0).expect("in range");
+    assert_eq!(jacobson.source(), Source::Beats);
+    assert_eq!(jacobson.on(Source::Pongs).source(), Source::Pongs);
 }
