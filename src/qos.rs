@@ -70,13 +70,13 @@ impl Qos {
     /// The wish that
     ///
     /// * a death is found within `detect_within` (`T_D^U`), at most
-    ///   [`MAX_SPAN`](crate::MAX_SPAN);
+    ///   [`MAX_SPAN`];
     /// * there is at least `mistake_every` (`T_MR^L`) from one mistake to the next, on average;
     /// * a mistake lasts at most `mean_mistake` (`T_M^U`), on average.
     ///
     /// # Errors
     ///
-    /// If a part is zero, or `detect_within` above [`MAX_SPAN`](crate::MAX_SPAN).
+    /// If a part is zero, or `detect_within` above [`MAX_SPAN`].
     pub const fn new(
         detect_within: Duration,
         mistake_every: Duration,

@@ -34,6 +34,7 @@ use crate::{stop, watch};
 /// file could not be written, 2 bad usage.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[allow(rustdoc::invalid_rust_codeblocks, reason = "a form for the terminal, no code")]
 pub(crate) struct Args {
     /// Whom to ping: host:port
     #[arg(required = true, value_name = "ADDR", value_parser = watch::address)]
