@@ -102,6 +102,13 @@ fn a_ping_a_gap_before_the_judged_one_does_not_answer_for_it() {
     assert_eq!(next, Some(DeadlineReason::ResponseWindow), "the fifth is judged, not the sixth");
 }
 
+/// CF1: a grace may be as long as any span, and no longer.
+#[test]
+fn a_grace_may_be_the_longest_span() {
+    assert!(plain().startup_grace(MAX_SPAN).build().is_ok());
+    assert!(plain().startup_grace(MAX_SPAN + Duration::from_nanos(1)).build().is_err());
+}
+
 /// CF4: a gap of exactly `C - W` is no excess.
 #[test]
 fn a_peers_gap_may_reach_the_limit() {
