@@ -5,8 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Every pair of features builds.
+# Every pair of features builds, and the program with the oldest compiler.
 features() {
+    bash .ci/msrv cli
     command -v cargo-hack >/dev/null || cargo install --quiet --locked cargo-hack
     cargo hack clippy --quiet --locked --feature-powerset --depth 2 -- -D warnings
 }
