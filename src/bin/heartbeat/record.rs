@@ -97,6 +97,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn record(args: &Args, way: &Way, mut file: File) -> anyhow::Result<Vec<Sums>> {
     let (stopper, stop) = stop::pair();
+    stopper.clone().stop_on_signal();
     let (tell, mut notes) = mpsc::unbounded_channel();
     let mut probes = JoinSet::new();
     for (index, address) in args.addresses.iter().enumerate() {
@@ -117,7 +118,6 @@ async fn record(args: &Args, way: &Way, mut file: File) -> anyhow::Result<Vec<Su
         });
     }
     drop((tell, stop));
-    tokio::spawn(stopper.clone().stop_on_signal());
     if let Some(limit) = args.limit {
         tokio::spawn(async move {
             tokio::time::sleep(limit).await;

@@ -79,6 +79,7 @@ async fn serve(
     log: Lines,
 ) -> anyhow::Result<ExitCode> {
     let (stopper, mut stop) = stop::pair();
+    stopper.stop_on_signal();
     let mut services = JoinSet::new();
     let told = log.clone();
     let rules = reload::follow(opened, move |reloaded| {
@@ -112,7 +113,6 @@ async fn serve(
         log.line(format_args!("listening on {address}/udp: answers pings, keeps no state"));
         services.spawn(udp::reflect(socket, log.clone(), stop.clone()));
     }
-    tokio::spawn(stopper.stop_on_signal());
     stop.wanted().await;
     log.line("draining: goodbye to all clients");
     while services.join_next().await.is_some() {}

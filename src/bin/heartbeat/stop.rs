@@ -28,13 +28,16 @@ impl Stopper {
         self.0.send_replace(true);
     }
 
-    /// Stops at the first signal. A second one ends the program on the spot. A task of its own, so
-    /// that it works even while something hangs.
-    pub(crate) async fn stop_on_signal(self) {
-        signal().await;
-        self.stop();
-        signal().await;
-        std::process::exit(INTERRUPTED);
+    /// Stops at the first signal from now on. A second one ends the program on the spot. A task of
+    /// its own, so that it works even while something hangs.
+    pub(crate) fn stop_on_signal(self) {
+        let mut signals = Signals::heard_from_now_on();
+        tokio::spawn(async move {
+            signals.next().await;
+            self.stop();
+            signals.next().await;
+            std::process::exit(INTERRUPTED);
+        });
     }
 }
 
@@ -45,27 +48,45 @@ impl Stop {
     }
 }
 
+/// Ctrl-C and SIGTERM. What cannot be had here ends the program as the system does it.
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+struct Signals([Option<tokio::signal::unix::Signal>; 2]);
 
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            () = interrupt() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => interrupt().await,
+#[cfg(unix)]
+impl Signals {
+    fn heard_from_now_on() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Self([SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()))
+    }
+
+    async fn next(&mut self) {
+        async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => core::future::pending().await,
+            }
+        }
+        let [interrupt, terminate] = &mut self.0;
+        tokio::select! {
+            () = one(interrupt) => {}
+            () = one(terminate) => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn signal() {
-    interrupt().await;
-}
+struct Signals;
 
-async fn interrupt() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Signals cannot be had here; the program then ends as the system does it.
-        core::future::pending::<()>().await;
+#[cfg(not(unix))]
+impl Signals {
+    fn heard_from_now_on() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            core::future::pending::<()>().await;
+        }
     }
 }

@@ -129,6 +129,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn watch(args: Args, opened: Opened, trust: Option<Trust>) -> Result<ExitCode, Usage> {
     let (stopper, stop) = stop::pair();
+    stopper.clone().stop_on_signal();
     let mut view = View::new(args.json, &args.addresses);
     let every = args.every.unwrap_or(view.usual_period()).max(Duration::from_millis(10));
     let (tell, mut news) = mpsc::unbounded_channel();
@@ -163,7 +164,6 @@ async fn watch(args: Args, opened: Opened, trust: Option<Trust>) -> Result<ExitC
         }
     }
     drop((tell, stop));
-    tokio::spawn(stopper.clone().stop_on_signal());
     let limit = async {
         match args.limit {
             Some(limit) => tokio::time::sleep(limit).await,
