@@ -111,7 +111,7 @@ proptest! {
         amplifies_nothing::<Echo>(&rules, &script)?;
     }
 
-    /// What a call costs in instructions is counted by `proofs/constant-work`.
+    /// What a call costs in instructions is counted by `proofs/constant-work/run`.
     #[test]
     fn r4_constant_work(
         rules in rules(),

@@ -1,8 +1,9 @@
-//! One call for `proofs/constant-work`, which counts its instructions (invariant R4).
+//! One call for `./run`, which counts its instructions (invariant R4).
 //!
-//! `work PAST CALL`: the call comes after that past. Without arguments, all of them.
+//! `heartbeat-constant-work PAST CALL`: the call comes after that past. Without arguments, all of them.
 
-#[allow(dead_code, reason = "every bench uses another part of this")]
+#[allow(dead_code, reason = "the benches use the other parts of this")]
+#[path = "../../../benches/cycles/mod.rs"]
 mod cycles;
 
 use core::hint::black_box;
