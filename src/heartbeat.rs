@@ -11,9 +11,9 @@ use crate::event::Event;
 use crate::finding::Findings;
 use crate::histogram::Histogram;
 use crate::ledger::{Ledger, Table};
-use crate::liveness::{Liveness, Transition};
+use crate::liveness::Liveness;
 use crate::machine::step;
-use crate::report::Report;
+use crate::report::{Before, Report};
 use crate::rtt::Rtt;
 use crate::state::PeerState;
 use crate::stats::Stats;
@@ -128,7 +128,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Actions {
         let given = now.as_nanos();
         let now = given.max(self.now);
-        let before = self.before_step();
+        let before = Before::of(&self.state, self.due);
         self.stats.count_event(&event);
         let mut actions = Actions::default();
         step(&self.config, &mut self.state, event, now, &mut self.due, &mut actions);
@@ -237,7 +237,7 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     pub fn reconfigure(&mut self, config: Config<D>, now: Timestamp) -> Actions {
         self.now = self.now.max(now.as_nanos());
         self.config = config;
-        let before = self.before_step();
+        let before = Before::of(&self.state, self.due);
         let now = Timestamp::from_nanos(self.now);
         let actions = self.state.reconfigure(&self.config, now);
         self.due = Deadlines::of(&self.config, &self.state).first();
@@ -253,15 +253,6 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
     pub fn reconnected(&self, now: Timestamp) -> Self {
         let state = self.state.next_connection(&self.config, now);
         Self::with_state(self.config, state, now.as_nanos())
-    }
-
-    fn before_step(&self) -> Before {
-        Before {
-            ev: self.state.ev,
-            due: self.due,
-            misses: self.state.misses(),
-            unwritten_since: self.state.ping_unwritten().then_some(self.state.last_ping),
-        }
     }
 
     /// Counts and explains, after all rules have run: nothing here is read by one (rule RP2).
@@ -281,7 +272,15 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
         if !actions.is_empty() {
             self.stats.count_actions(actions);
             if let Some(transition) = actions.transition() {
-                self.report = Some(self.explain(transition, before));
+                self.report = Some(Report::of(
+                    &self.config,
+                    &self.state,
+                    transition,
+                    before,
+                    self.now,
+                    self.last_rtt,
+                    self.worst_lateness,
+                ));
             }
         }
         if actions.heard {
@@ -291,37 +290,4 @@ impl<D: Detector, L: Ledger> HeartbeatMachine<D, L> {
             self.worst_lateness = 0;
         }
     }
-
-    #[cold]
-    fn explain(&self, transition: Transition, before: Before) -> Report {
-        let since = |stamp| Duration::from_nanos(self.now.saturating_sub(stamp));
-        // Life that ends a silence has moved the stamp; time that was credited has, too.
-        let lost = transition.to == Liveness::Lost;
-        let ev = if lost { self.state.ev } else { before.ev };
-        Report {
-            liveness: transition.to,
-            reason: transition.reason,
-            silence: since(ev),
-            missed: self.state.misses().max(before.misses),
-            attempts: self.config.attempts,
-            last_rtt: match self.last_rtt {
-                0 => None,
-                micros => Some(Duration::from_micros(micros.into())),
-            },
-            rtt: self.state.rtt,
-            own_lateness: Duration::from_nanos(self.worst_lateness),
-            unwritten: before.unwritten_since.map(since),
-            due_at: Timestamp::from_nanos(before.due.min(self.now)),
-            observed_at: Timestamp::from_nanos(self.now),
-        }
-    }
-}
-
-/// What a report needs to know of the state before the step that changed it.
-#[derive(Clone, Copy)]
-struct Before {
-    ev: u64,
-    due: u64,
-    misses: u8,
-    unwritten_since: Option<u64>,
 }

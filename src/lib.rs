@@ -7,7 +7,7 @@
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "std", feature = "codec", feature = "sim"))]
+#[cfg(any(feature = "std", feature = "codec", feature = "sim", feature = "fleet"))]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
@@ -27,6 +27,8 @@ mod event;
 mod evidence;
 pub mod failover;
 mod finding;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 mod heartbeat;
 mod histogram;
 mod jitter;

@@ -3,8 +3,12 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::liveness::{Fault, Liveness, Reason};
+use crate::config::Config;
+use crate::detector::Detector;
+use crate::ledger::Ledger;
+use crate::liveness::{Fault, Liveness, Reason, Transition};
 use crate::rtt::Rtt;
+use crate::state::PeerState;
 use crate::time::Timestamp;
 
 /// Why the liveness changed, with numbers. `Copy`, so that it can be logged, kept and compared.
@@ -55,7 +59,61 @@ pub struct Report {
     pub observed_at: Timestamp,
 }
 
+/// What a report needs to know of the state before the step that changed it.
+#[derive(Clone, Copy)]
+pub(crate) struct Before {
+    pub(crate) ev: u64,
+    pub(crate) due: u64,
+    pub(crate) misses: u8,
+    pub(crate) unwritten_since: Option<u64>,
+}
+
+impl Before {
+    #[inline]
+    pub(crate) fn of<D: Detector, L: Ledger>(state: &PeerState<D, L>, due: u64) -> Self {
+        Self {
+            ev: state.ev,
+            due,
+            misses: state.misses(),
+            unwritten_since: state.ping_unwritten().then_some(state.last_ping),
+        }
+    }
+}
+
 impl Report {
+    /// The transition that a step at `now` has made. `last_rtt` in microseconds, 0 if unknown;
+    /// `own_lateness` in nanoseconds.
+    #[cold]
+    pub(crate) fn of<D: Detector, L: Ledger>(
+        config: &Config<D>,
+        state: &PeerState<D, L>,
+        transition: Transition,
+        before: Before,
+        now: u64,
+        last_rtt: u32,
+        own_lateness: u64,
+    ) -> Self {
+        let since = |stamp| Duration::from_nanos(now.saturating_sub(stamp));
+        // Life that ends a silence has moved the stamp; time that was credited has, too.
+        let lost = transition.to == Liveness::Lost;
+        Self {
+            liveness: transition.to,
+            reason: transition.reason,
+            silence: since(if lost { state.ev } else { before.ev }),
+            missed: state.misses().max(before.misses),
+            attempts: config.attempts,
+            last_rtt: match last_rtt {
+                0 => None,
+                micros => Some(Duration::from_micros(micros.into())),
+            },
+            rtt: state.rtt,
+            own_lateness: Duration::from_nanos(own_lateness),
+            unwritten: before.unwritten_since.map(since),
+            due_at: Timestamp::from_nanos(before.due.min(now)),
+            observed_at: Timestamp::from_nanos(now),
+        }
+    }
+
     /// A stable lower-case name of the reason, for metric labels.
     pub const fn code(&self) -> &'static str {
         self.reason.code()

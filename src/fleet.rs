@@ -1,0 +1,481 @@
+//! [`Fleet`]: millions of peers under the rules of one, on one core.
+//!
+//! A [`HeartbeatMachine`](crate::HeartbeatMachine) is for one connection. A gateway has a million,
+//! and what it pays for each of them, with a timer or a task a connection, is mostly cache misses. A
+//! fleet holds the states of all its peers in a slab, a few configurations that they share, and one
+//! schedule for all ([`wheel`]); a pong writes one record and touches no timer.
+//!
+//! ```
+//! use core::ops::ControlFlow;
+//! use core::time::Duration;
+//! use heartbeat_proto::fleet::{Fleet, Progress};
+//! use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Timestamp};
+//!
+//! let mut now = Timestamp::EPOCH;
+//! let seed = 7; // Another one for each process: it spreads their peers in time.
+//! let mut fleet = Fleet::new(Config::messaging_30_90(), seed, now)?;
+//! let profile = fleet.profiles().next().expect("the one above");
+//! for _ in 0..1000 {
+//!     let peer = fleet.insert(profile, now)?;
+//!     let _ = fleet.handle(peer, Event::Start, now)?;
+//! }
+//!
+//! // Each time that the fleet wants to be called:
+//! let mut pings = Vec::new();
+//! while pings.len() < 1000 {
+//!     now = fleet.next_deadline().expect("there are peers");
+//!     let mut sink = |handle, actions: heartbeat_proto::Actions| {
+//!         for action in actions {
+//!             if let Action::SendPing { id, stamp } = action {
+//!                 pings.push((handle, id, stamp)); // Or send it.
+//!             }
+//!         }
+//!         ControlFlow::Continue(())
+//!     };
+//!     while fleet.advance(now, 10_000, &mut sink) == Progress::Pending {}
+//! }
+//!
+//! // A pong brings back slot and epoch, and so finds its peer.
+//! for (handle, id, stamp) in pings {
+//!     let pong = Event::PongReceived {
+//!         id, stamp: Some(stamp), hold: Duration::ZERO, calm: false,
+//!     };
+//!     let _ = fleet.handle(handle, pong, now)?;
+//! }
+//! assert_eq!(fleet.count(Liveness::Alive), 1000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The same rules
+//!
+//! The state of each peer is at all times what it would be in a machine of its own (with the
+//! [`Echo`] ledger) that was told the same events at the same times, bit for bit (rule FL1). Only
+//! the ticks come from the fleet: at the first [`advance`](Fleet::advance) after the end of the step
+//! in which the peer's deadline lies (rule FL3). So no verdict is early, and none is later than a
+//! step and the caller's own lateness.
+//!
+//! # What it costs
+//!
+//! 80 bytes a peer with [`Deadline`], 104 with
+//! [`Compact`](crate::detector::Compact), all in. Inserting and removing take constant time; room is
+//! made for 1024 peers at a time, when they are inserted; [`handle`](Fleet::handle) and
+//! [`advance`](Fleet::advance) never allocate (rule FL7). Figures: `docs/PERFORMANCE.md`.
+//!
+//! For many cores, and more than 16.7 million peers, use a fleet for each.
+
+mod census;
+mod handle;
+mod sink;
+mod slab;
+mod wheel;
+
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+use core::time::Duration;
+
+pub use census::Census;
+pub use handle::{FleetError, Handle, Profile, StaleHandle};
+pub use sink::Sink;
+
+use self::slab::Slab;
+use self::wheel::{Batch, MOST_SLOTS, Wheel};
+use crate::action::Actions;
+use crate::config::Config;
+use crate::deadlines::{Deadlines, NEVER};
+use crate::detector::{Deadline, Detector};
+use crate::event::Event;
+use crate::ledger::Echo;
+use crate::liveness::Liveness;
+use crate::machine::step;
+use crate::report::Before;
+use crate::state::PeerState;
+use crate::time::{Timestamp, nanos};
+
+/// How far [`Fleet::advance`] came.
+#[must_use = "Pending: there is more to do now"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third")]
+pub enum Progress {
+    /// All that was due is done: call again at [`Fleet::next_deadline`].
+    Done,
+    /// The budget is used up, or the sink wanted no more. There may be more due now.
+    Pending,
+}
+
+/// One event of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "plain input")]
+pub struct Input {
+    /// Whose it is.
+    pub handle: Handle,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Many peers, each kept alive and found out as by a
+/// [`HeartbeatMachine`](crate::HeartbeatMachine) of its own. See the [module](self).
+#[derive(Debug)]
+pub struct Fleet<D: Detector = Deadline> {
+    profiles: Vec<Config<D>>,
+    slab: Slab<D>,
+    wheel: Wheel,
+    /// Found due, and not yet handled.
+    batch: Batch,
+    /// The largest `now` so far.
+    now: u64,
+    seed: u64,
+    census: Census,
+}
+
+impl<D: Detector> Fleet<D> {
+    /// The usual step: 10 ms, shortened to the next power of two of nanoseconds, 8.39 ms.
+    pub const STEP: Duration = Duration::from_millis(10);
+
+    /// An empty fleet, whose peers share `config`, punctual to [`Fleet::STEP`].
+    ///
+    /// `seed` decides the epochs of the peers, hence the phase of their pings and the jitter.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::SlackBelowStep`].
+    pub fn new(config: Config<D>, seed: u64, now: Timestamp) -> Result<Self, FleetError> {
+        Self::with_step(config, seed, now, Self::STEP)
+    }
+
+    /// Like [`new`](Self::new), with another step: wake-ups within one step are one. It is
+    /// shortened to a power of two of nanoseconds. The schedule reaches 4096 steps ahead; what is
+    /// due later is looked at once for each time that they pass.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::SlackBelowStep`]; [`FleetError::Step`] if it is zero or above 60 s.
+    pub fn with_step(
+        config: Config<D>,
+        seed: u64,
+        now: Timestamp,
+        step: Duration,
+    ) -> Result<Self, FleetError> {
+        if step.is_zero() || step > Duration::from_secs(60) {
+            return Err(FleetError::Step(step));
+        }
+        let mut fleet = Self {
+            profiles: Vec::new(),
+            slab: Slab::new(),
+            wheel: Wheel::new(nanos(step), now.as_nanos()),
+            batch: Batch::new(),
+            now: now.as_nanos(),
+            seed,
+            census: Census::default(),
+        };
+        fleet.add_profile(config)?;
+        Ok(fleet)
+    }
+
+    /// A further configuration for peers to share.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::SlackBelowStep`]; [`FleetError::TooManyProfiles`].
+    pub fn add_profile(&mut self, config: Config<D>) -> Result<Profile, FleetError> {
+        let step = self.step();
+        if config.slack() < step {
+            return Err(FleetError::SlackBelowStep { slack: config.slack(), step });
+        }
+        let index = u16::try_from(self.profiles.len()).map_err(|_| FleetError::TooManyProfiles)?;
+        self.profiles.push(config);
+        self.slab.add_profile();
+        Ok(Profile::new(index))
+    }
+
+    /// All profiles, in the order in which they were added.
+    pub fn profiles(&self) -> impl ExactSizeIterator<Item = Profile> + use<D> {
+        (0..self.profiles.len()).map(|index| Profile::new(index as u16))
+    }
+
+    /// The rules of a profile; `None` if it is not of this fleet.
+    pub fn config(&self, profile: Profile) -> Option<&Config<D>> {
+        self.profiles.get(profile.index())
+    }
+
+    /// How late a punctual caller may find a peer due, at most.
+    pub const fn step(&self) -> Duration {
+        Duration::from_nanos(self.wheel.step())
+    }
+
+    /// A peer whose connection is being set up since `now`: tell it [`Event::Start`] when it is
+    /// usable. Constant time.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::UnknownProfile`]; [`FleetError::Full`].
+    pub fn insert(&mut self, profile: Profile, now: Timestamp) -> Result<Handle, FleetError> {
+        if profile.index() >= self.profiles.len() {
+            return Err(FleetError::UnknownProfile(profile));
+        }
+        if !self.slab.has_free(profile) {
+            if self.slab.slots() == MOST_SLOTS {
+                return Err(FleetError::Full);
+            }
+            self.slab.grow(profile, self.seed);
+            self.wheel.grow();
+        }
+        let now = self.clamp(now);
+        let handle = self.slab.insert(profile, now);
+        self.census.enter(Liveness::Idle);
+        self.reschedule(handle.slot());
+        Ok(handle)
+    }
+
+    /// The peer is no longer watched; nothing is said to it. Returns what was known of it. Constant
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// The handle names no peer.
+    pub fn remove(&mut self, handle: Handle) -> Result<PeerState<D, Echo>, StaleHandle> {
+        let state = *self.peer(handle)?;
+        self.census.leave(state.liveness());
+        self.wheel.vacate(handle.slot());
+        self.slab.remove(handle.slot());
+        Ok(state)
+    }
+
+    /// Goes on with the next connection to the same peer, usable since `now`, in the same slot and
+    /// under a new handle (rule LC8).
+    ///
+    /// # Errors
+    ///
+    /// The handle names no peer.
+    pub fn reconnected(&mut self, handle: Handle, now: Timestamp) -> Result<Handle, StaleHandle> {
+        let state = *self.peer(handle)?;
+        let now = Timestamp::from_nanos(self.clamp(now));
+        let profile = self.slab.profile(handle.slot());
+        let next = state.next_connection(&self.profiles[profile.index()], now);
+        self.census.leave(state.liveness());
+        self.census.enter(next.liveness());
+        *self.slab.get_mut(handle.slot()) = next;
+        self.reschedule(handle.slot());
+        Ok(Handle::new(handle.slot(), next.epoch()))
+    }
+
+    /// Tells a peer what happened and when, and returns everything to do about it, including all
+    /// that time alone has made due for this peer.
+    ///
+    /// A `now` below an earlier one is taken as that one, and counted (rule FL6).
+    ///
+    /// Never panics, never allocates, and takes constant time.
+    ///
+    /// # Errors
+    ///
+    /// The handle names no peer.
+    #[inline]
+    pub fn handle(
+        &mut self,
+        handle: Handle,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Actions, StaleHandle> {
+        self.peer(handle)?;
+        let now = self.clamp(now);
+        Ok(self.apply(handle.slot(), event, now))
+    }
+
+    /// Tells many peers, in this order; all at `now`. Faster than one by one: the memory of several
+    /// is fetched at the same time. Returns how many events were taken: all, or as many as the sink
+    /// wanted.
+    pub fn handle_batch<S: Sink>(
+        &mut self,
+        inputs: &[Input],
+        now: Timestamp,
+        sink: &mut S,
+    ) -> usize {
+        let now = self.clamp(now);
+        let mut taken = 0;
+        for batch in inputs.chunks(Batch::MOST) {
+            self.touch(batch.iter().map(|input| input.handle.slot()));
+            for input in batch {
+                taken += 1;
+                let (handle, event) = (input.handle, input.event);
+                if self.peer(handle).is_err() {
+                    sink.stale(handle);
+                    continue;
+                }
+                let actions = self.apply(handle.slot(), event, now);
+                if self.deliver(handle, actions, sink).is_break() {
+                    return taken;
+                }
+            }
+        }
+        taken
+    }
+
+    /// Does what time has made due by `now`, for at most `budget` peers (rule FL4). Call it at
+    /// [`next_deadline`](Self::next_deadline), and again while it is [`Progress::Pending`]; between
+    /// such calls anything else may be called.
+    ///
+    /// Never panics and never allocates.
+    pub fn advance<S: Sink>(&mut self, now: Timestamp, budget: usize, sink: &mut S) -> Progress {
+        let now = self.clamp(now);
+        let mut left = budget;
+        let mut look = budget.saturating_mul(LOOKS);
+        loop {
+            while left > 0 {
+                let Some(slot) = self.batch.pop() else { break };
+                if !self.wheel.is_taken(slot) {
+                    continue; // Something has happened to it since.
+                }
+                left -= 1;
+                let actions = self.apply(slot, Event::Tick, now);
+                let handle = Handle::new(slot, self.slab.get(slot).epoch());
+                if self.deliver(handle, actions, sink).is_break() {
+                    return Progress::Pending;
+                }
+            }
+            if !self.batch.as_slice().is_empty() {
+                return Progress::Pending;
+            }
+            let more = self.wheel.take(now, &mut self.batch, &mut look);
+            match (self.batch.as_slice(), more) {
+                ([], true) => return Progress::Pending,
+                ([], false) => return Progress::Done,
+                (slots, _) => {
+                    let touched = slots.iter().fold(0, |sum, slot| sum ^ self.slab.touch(*slot));
+                    core::hint::black_box(touched);
+                }
+            }
+        }
+    }
+
+    /// When to call [`advance`](Self::advance) at the latest: the end of the step in which the
+    /// first peer may be due. It may turn out that none is (rule FL5). `None`: nothing will ever be
+    /// due.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.batch.as_slice().is_empty() {
+            self.wheel.next().map(Timestamp::from_nanos)
+        } else {
+            Some(Timestamp::from_nanos(self.now))
+        }
+    }
+
+    /// How many peers there are.
+    pub fn len(&self) -> usize {
+        self.census.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many peers are believed to be so. Constant time.
+    pub const fn count(&self, liveness: Liveness) -> usize {
+        self.census.count(liveness)
+    }
+
+    /// What was counted and measured of all peers together.
+    pub const fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// Whether the handle names a peer.
+    pub fn contains(&self, handle: Handle) -> bool {
+        self.peer(handle).is_ok()
+    }
+
+    /// What the rules remember of a peer.
+    ///
+    /// # Errors
+    ///
+    /// The handle names no peer.
+    #[inline]
+    pub fn peer(&self, handle: Handle) -> Result<&PeerState<D, Echo>, StaleHandle> {
+        let slot = handle.slot();
+        if (slot as usize) < self.slab.slots() {
+            let state = self.slab.get(slot);
+            if state.epoch() == handle.epoch() && !self.wheel.is_vacant(slot) {
+                return Ok(state);
+            }
+        }
+        Err(StaleHandle(handle))
+    }
+
+    /// The profile of a peer.
+    ///
+    /// # Errors
+    ///
+    /// The handle names no peer.
+    pub fn profile(&self, handle: Handle) -> Result<Profile, StaleHandle> {
+        self.peer(handle).map(|_| self.slab.profile(handle.slot()))
+    }
+
+    /// All peers, in the order of their slots. To see those of one liveness, filter them.
+    pub fn iter(&self) -> impl Iterator<Item = (Handle, &PeerState<D, Echo>)> {
+        let slots = (0..self.slab.slots() as u32).filter(|&slot| !self.wheel.is_vacant(slot));
+        slots.map(|slot| {
+            let state = self.slab.get(slot);
+            (Handle::new(slot, state.epoch()), state)
+        })
+    }
+
+    // ----- One peer's step -----
+
+    /// T1, for all peers at once.
+    #[inline]
+    fn clamp(&mut self, now: Timestamp) -> u64 {
+        if now.as_nanos() < self.now {
+            self.census.count_regression();
+        }
+        self.now = self.now.max(now.as_nanos());
+        self.now
+    }
+
+    /// FL1: the same step as a machine's.
+    #[inline]
+    fn apply(&mut self, slot: u32, event: Event, now: u64) -> Actions {
+        let ahead = self.wheel.is_ahead(slot, now);
+        let (state, profile) = self.slab.peer_mut(slot);
+        let config = &self.profiles[profile.index()];
+        // Where the schedule knows that nothing is due, the deadline itself does not matter.
+        let mut due = match event {
+            Event::Tick => Deadlines::of_mostly_steady(config, state).first(),
+            _ if ahead => NEVER,
+            _ => Deadlines::of_mostly_steady(config, state).first(),
+        };
+        let before = Before::of(state, due);
+        let mut actions = Actions::default();
+        step(config, state, event, now, &mut due, &mut actions);
+        self.wheel.set(slot, due);
+        self.census.record(config, state, before, &event, now, &actions);
+        actions
+    }
+
+    #[inline]
+    fn deliver<S: Sink>(&self, handle: Handle, actions: Actions, sink: &mut S) -> ControlFlow<()> {
+        if actions.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        if let (Some(_), Some(report)) = (actions.transition(), self.census.last_report()) {
+            sink.changed(handle, report);
+        }
+        sink.take(handle, actions)
+    }
+
+    fn reschedule(&mut self, slot: u32) {
+        let (state, profile) = self.slab.peer_mut(slot);
+        let due = Deadlines::of(&self.profiles[profile.index()], state).first();
+        self.wheel.set(slot, due);
+    }
+
+    /// Brings the records of these slots near, all at the same time.
+    #[inline]
+    fn touch(&self, slots: impl Iterator<Item = u32>) {
+        let all = self.slab.slots();
+        let known = slots.filter(|slot| (*slot as usize) < all);
+        core::hint::black_box(known.fold(0, |sum, slot| {
+            sum ^ self.slab.touch(slot) ^ u64::from(self.wheel.is_vacant(slot))
+        }));
+    }
+}
+
+/// Entries of the schedule that may be looked at for each peer of the budget: cheap, but not free.
+const LOOKS: usize = 8;

@@ -1,0 +1,426 @@
+//! FL1: a fleet of N is N machines. Every peer has a twin: a state of its own that is told the same
+//! events at the same times. After each operation they are compared, bit for bit.
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use heartbeat_proto::detector::{Compact, Deadline, Detector};
+use heartbeat_proto::fleet::{Fleet, Handle, Input, Profile, Progress, Sink};
+use heartbeat_proto::{
+    Action, Actions, Config, Echo, Event, Liveness, Mode, PeerState, PingId, Report, Timestamp,
+    Verdict,
+};
+use proptest::prelude::*;
+
+const MS: u64 = 1_000_000;
+
+#[derive(Clone, Copy, Debug)]
+enum Say {
+    Start,
+    /// The answer to the newest ping but so many.
+    Pong(u32),
+    /// The same, without what the echo ledger needs for older ones.
+    BarePong(u32),
+    CalmPong,
+    Ping,
+    Beacon,
+    Frame,
+    Limit(u16),
+    PingDue,
+    Written,
+    Progress,
+    Blocked,
+    Suspend,
+    Resume,
+    Drain,
+    Close,
+    Goodbye,
+    Tick,
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Insert {
+        profile: usize,
+    },
+    Remove {
+        who: usize,
+    },
+    Reconnect {
+        who: usize,
+    },
+    Tell {
+        who: usize,
+        say: Say,
+    },
+    Batch {
+        tells: Vec<(usize, Say)>,
+        enough: usize,
+    },
+    Advance {
+        budget: usize,
+        enough: usize,
+    },
+    /// Advances until all is done.
+    Finish,
+    Pass {
+        nanos: u64,
+    },
+    /// The clock steps back.
+    Back {
+        nanos: u64,
+    },
+}
+
+fn say() -> impl Strategy<Value = Say> {
+    prop_oneof![
+        4 => Just(Say::Start),
+        10 => (0..3_u32).prop_map(Say::Pong),
+        1 => (0..3_u32).prop_map(Say::BarePong),
+        1 => Just(Say::CalmPong),
+        2 => Just(Say::Ping),
+        2 => Just(Say::Beacon),
+        3 => Just(Say::Frame),
+        2 => (0..400_u16).prop_map(Say::Limit),
+        2 => Just(Say::PingDue),
+        2 => Just(Say::Written),
+        1 => Just(Say::Progress),
+        1 => Just(Say::Blocked),
+        1 => Just(Say::Suspend),
+        1 => Just(Say::Resume),
+        1 => Just(Say::Drain),
+        1 => Just(Say::Close),
+        1 => Just(Say::Goodbye),
+        1 => Just(Say::Tick),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let span = prop_oneof![
+        6 => 0..30 * MS,
+        3 => 0..400 * MS,
+        // A freeze; now and then beyond the horizon of the schedule (4096 steps of 8.4 ms).
+        1 => 0..200_000 * MS,
+    ];
+    prop_oneof![
+        4 => (0..3_usize).prop_map(|profile| Op::Insert { profile }),
+        1 => any::<usize>().prop_map(|who| Op::Remove { who }),
+        1 => any::<usize>().prop_map(|who| Op::Reconnect { who }),
+        10 => (any::<usize>(), say()).prop_map(|(who, say)| Op::Tell { who, say }),
+        3 => (prop::collection::vec((any::<usize>(), say()), 0..50), 1..60_usize)
+            .prop_map(|(tells, enough)| Op::Batch { tells, enough }),
+        4 => (0..8_usize, 1..6_usize).prop_map(|(budget, enough)| Op::Advance { budget, enough }),
+        6 => Just(Op::Finish),
+        10 => span.prop_map(|nanos| Op::Pass { nanos }),
+        1 => (0..20 * MS).prop_map(|nanos| Op::Back { nanos }),
+    ]
+}
+
+/// What one peer is told, as the fleet and its twin are.
+struct Twin<D: Detector> {
+    profile: usize,
+    state: PeerState<D, Echo>,
+    /// Its pings, newest last.
+    pings: Vec<(PingId, Timestamp)>,
+}
+
+impl<D: Detector> Twin<D> {
+    fn event(&self, say: Say) -> Event {
+        let newest = |back: u32| {
+            let nth = self.pings.len().checked_sub(1 + back as usize);
+            nth.map_or((PingId::new(self.state.epoch(), 9), Timestamp::EPOCH), |n| self.pings[n])
+        };
+        let pong = |back, calm| {
+            let (id, stamp) = newest(back);
+            Event::PongReceived { id, stamp: Some(stamp), hold: Duration::from_micros(50), calm }
+        };
+        let zero = Duration::ZERO;
+        match say {
+            Say::Start => Event::Start,
+            Say::Pong(back) => pong(back, false),
+            Say::BarePong(back) => Event::pong(newest(back).0),
+            Say::CalmPong => pong(0, true),
+            Say::Ping => Event::ping(PingId::new(5, 6)),
+            Say::Beacon => Event::BeaconReceived { stamp: None, period: Duration::from_millis(90) },
+            Say::Frame => Event::FrameReceived,
+            Say::Limit(millis) => {
+                Event::LimitReceived { min_gap: Duration::from_millis(millis.into()) }
+            }
+            Say::PingDue => Event::PingDue,
+            Say::Written => Event::PingSent { id: newest(0).0 },
+            Say::Progress => Event::TxProgress,
+            Say::Blocked => Event::TxBlocked,
+            Say::Suspend => Event::Suspend,
+            Say::Resume => Event::Resume { slept: zero },
+            Say::Drain => Event::Drain,
+            Say::Close => Event::Close,
+            Say::Goodbye => Event::GoodbyeReceived,
+            Say::Tick => Event::Tick,
+        }
+    }
+
+    fn tell(&mut self, configs: &[Config<D>], event: Event, now: Timestamp) -> Actions {
+        let actions = self.state.handle(&configs[self.profile], event, now);
+        for action in actions.clone() {
+            if let Action::SendPing { id, stamp } = action {
+                self.pings.push((id, stamp));
+            }
+        }
+        actions
+    }
+}
+
+/// Keeps what the fleet says, until it is enough.
+#[derive(Default)]
+struct Heard {
+    actions: Vec<(Handle, Actions)>,
+    reports: Vec<(Handle, Report)>,
+    stale: Vec<Handle>,
+    enough: usize,
+}
+
+impl Sink for Heard {
+    fn take(&mut self, handle: Handle, actions: Actions) -> ControlFlow<()> {
+        assert!(!actions.is_empty(), "told of nothing");
+        self.actions.push((handle, actions));
+        if self.actions.len() < self.enough {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    fn changed(&mut self, handle: Handle, report: &Report) {
+        self.reports.push((handle, *report));
+    }
+
+    fn stale(&mut self, handle: Handle) {
+        self.stale.push(handle);
+    }
+}
+
+struct Pair<D: Detector> {
+    configs: Vec<Config<D>>,
+    profiles: Vec<Profile>,
+    fleet: Fleet<D>,
+    twins: BTreeMap<Handle, Twin<D>>,
+    /// Handles that were given up.
+    old: Vec<Handle>,
+    /// The caller's clock, and the largest it has shown.
+    now: u64,
+    shown: u64,
+}
+
+impl<D: Detector> Pair<D> {
+    fn new(configs: Vec<Config<D>>) -> Self {
+        let now = 777 * MS;
+        let mut fleet = Fleet::new(configs[0], 42, Timestamp::from_nanos(now)).expect("valid");
+        for config in &configs[1..] {
+            fleet.add_profile(*config).expect("valid");
+        }
+        let profiles = fleet.profiles().collect();
+        Self { configs, profiles, fleet, twins: BTreeMap::new(), old: Vec::new(), now, shown: now }
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.shown = self.shown.max(self.now);
+        Timestamp::from_nanos(self.now)
+    }
+
+    fn who(&self, who: usize) -> Option<Handle> {
+        let n = self.twins.len().max(1);
+        self.twins.keys().nth(who % n).copied()
+    }
+
+    fn tell(&mut self, handle: Handle, event: Event) -> Actions {
+        let now = Timestamp::from_nanos(self.shown);
+        self.twins.get_mut(&handle).expect("a twin").tell(&self.configs, event, now)
+    }
+
+    fn play(&mut self, op: &Op) {
+        match op {
+            Op::Pass { nanos } => return self.now += nanos,
+            Op::Back { nanos } => return self.now = self.now.saturating_sub(*nanos),
+            Op::Remove { who } => return self.remove(*who),
+            Op::Insert { .. } | Op::Advance { .. } | Op::Finish => {}
+            _ if self.twins.is_empty() => return,
+            _ => {}
+        }
+        let now = self.now();
+        match op {
+            Op::Insert { profile } => {
+                let handle = self.fleet.insert(self.profiles[*profile], now).expect("room");
+                assert!(!self.old.contains(&handle), "{handle} again");
+                let state = *self.fleet.peer(handle).expect("there");
+                assert_eq!(state.liveness(), Liveness::Idle);
+                let twin = Twin { profile: *profile, state, pings: Vec::new() };
+                assert!(self.twins.insert(handle, twin).is_none());
+            }
+            Op::Reconnect { who } => {
+                let Some(handle) = self.who(*who) else { return };
+                let next = self.fleet.reconnected(handle, now).expect("there");
+                let twin = self.twins.remove(&handle).expect("a twin");
+                let shown = Timestamp::from_nanos(self.shown);
+                let state = twin.state.next_connection(&self.configs[twin.profile], shown);
+                self.twins.insert(next, Twin { state, pings: Vec::new(), ..twin });
+                self.old.push(handle);
+            }
+            Op::Tell { who, say } => {
+                let Some(handle) = self.who(*who) else { return };
+                let event = self.twins[&handle].event(*say);
+                let told = self.fleet.handle(handle, event, now).expect("there");
+                assert_eq!(told, self.tell(handle, event), "{event:?}");
+            }
+            Op::Batch { tells, enough } => self.batch(tells, *enough, now),
+            Op::Advance { budget, enough } => {
+                let _ = self.advance(*budget, *enough, now);
+            }
+            Op::Finish => while self.advance(100, 100, now) == Progress::Pending {},
+            Op::Pass { .. } | Op::Back { .. } | Op::Remove { .. } => {}
+        }
+    }
+
+    fn remove(&mut self, who: usize) {
+        let Some(handle) = self.who(who) else { return };
+        let state = self.fleet.remove(handle).expect("there");
+        assert_eq!(state, self.twins.remove(&handle).expect("a twin").state);
+        self.old.push(handle);
+    }
+
+    fn batch(&mut self, tells: &[(usize, Say)], enough: usize, now: Timestamp) {
+        let mut inputs = Vec::new();
+        for (who, say) in tells {
+            let Some(handle) = self.who(*who) else { return };
+            inputs.push(Input { handle, event: self.twins[&handle].event(*say) });
+        }
+        if let Some(stale) = self.old.last() {
+            inputs.push(Input { handle: *stale, event: Event::FrameReceived });
+        }
+        let mut heard = Heard { enough, ..Heard::default() };
+        let taken = self.fleet.handle_batch(&inputs, now, &mut heard);
+        assert!(taken == inputs.len() || heard.actions.len() == enough);
+        let mut told = Vec::new();
+        let mut stale = Vec::new();
+        for Input { handle, event } in &inputs[..taken] {
+            if self.twins.contains_key(handle) {
+                let actions = self.tell(*handle, *event);
+                if !actions.is_empty() {
+                    told.push((*handle, actions));
+                }
+            } else {
+                stale.push(*handle);
+            }
+        }
+        assert_eq!(heard.actions, told);
+        assert_eq!(heard.stale, stale);
+    }
+
+    /// Which peers a part of an advance has reached is the fleet's to say: those whose state has
+    /// changed. In the end it must be all that are due (FL3, FL4).
+    fn advance(&mut self, budget: usize, enough: usize, now: Timestamp) -> Progress {
+        let mut heard = Heard { enough, ..Heard::default() };
+        let progress = self.fleet.advance(now, budget, &mut heard);
+        assert!(heard.actions.len() <= budget.min(enough));
+        let step = u64::try_from(self.fleet.step().as_nanos()).expect("short");
+        let ended = self.shown / step * step;
+        let mut told = Vec::new();
+        let handles: Vec<Handle> = self.twins.keys().copied().collect();
+        for handle in handles {
+            let twin = &self.twins[&handle];
+            let due = twin.state.next_deadline(&self.configs[twin.profile]);
+            let due_by = |end| due.is_some_and(|(at, _)| at.as_nanos() < end);
+            let reached = *self.fleet.peer(handle).expect("there") != twin.state;
+            assert!(!reached || due_by(self.shown + 1), "{handle} was ticked before {due:?}");
+            let done = progress == Progress::Done;
+            assert!(reached || !done || !due_by(ended), "{handle} was forgotten");
+            if reached {
+                let actions = self.tell(handle, Event::Tick);
+                if !actions.is_empty() {
+                    told.push((handle, actions));
+                }
+            }
+        }
+        heard.actions.sort_by_key(|(handle, _)| *handle);
+        assert_eq!(heard.actions, told);
+        for (handle, report) in heard.reports {
+            assert_eq!(report.liveness, self.twins[&handle].state.liveness());
+            assert_eq!(report.observed_at.as_nanos(), self.shown);
+        }
+        progress
+    }
+
+    fn compare(&self) {
+        assert_eq!(self.fleet.len(), self.twins.len());
+        let mut seen = 0;
+        for (handle, state) in self.fleet.iter() {
+            assert_eq!(*state, self.twins[&handle].state, "{handle}");
+            assert_eq!(
+                self.fleet.profile(handle).map(Profile::index),
+                Ok(self.twins[&handle].profile)
+            );
+            seen += 1;
+        }
+        assert_eq!(seen, self.twins.len());
+        for liveness in Liveness::ALL {
+            let count = self.twins.values().filter(|t| t.state.liveness() == liveness).count();
+            assert_eq!(self.fleet.count(liveness), count, "{liveness}");
+        }
+        for old in &self.old {
+            assert!(!self.fleet.contains(*old));
+        }
+        // FL5: the fleet wants to be called before anybody waits for longer than a step.
+        let step = u64::try_from(self.fleet.step().as_nanos()).expect("short");
+        let due = |t: &Twin<D>| t.state.next_deadline(&self.configs[t.profile]).map(|(at, _)| at);
+        if let Some(first) = self.twins.values().filter_map(due).min() {
+            let next = self.fleet.next_deadline().expect("somebody is due").as_nanos();
+            let end = (first.as_nanos() / step + 1) * step;
+            assert!(next <= end.max(self.shown), "{next} for {first:?}");
+        }
+    }
+}
+
+fn configs<D: Detector>(detector: D) -> Vec<Config<D>> {
+    let base = Config::builder()
+        .interval(Duration::from_millis(300))
+        .timeout(Duration::from_millis(900))
+        .attempts(3)
+        .detector(detector);
+    vec![
+        base.build().expect("valid"),
+        base.write_reports(true)
+            .reopen_after(2)
+            .accept_gap(Duration::from_millis(100))
+            .police(2, 3, Verdict::Report)
+            .keepalive(Duration::from_millis(500))
+            .build()
+            .expect("valid"),
+        base.mode(Mode::Responder).build().expect("valid"),
+    ]
+}
+
+fn run<D: Detector>(detector: D, ops: &[Op]) {
+    let mut pair = Pair::new(configs(detector));
+    for op in ops {
+        pair.play(op);
+        pair.compare();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// FL1, FL2, FL3, FL4, FL5, FL6, with the fixed deadline.
+    #[test]
+    fn a_fleet_is_its_machines(ops in prop::collection::vec(op(), 1..150)) {
+        run(Deadline::fixed(), &ops);
+    }
+
+    /// FL1 with a detector that has a state.
+    #[test]
+    fn a_fleet_is_its_machines_with_a_detector_that_learns(
+        ops in prop::collection::vec(op(), 1..150),
+    ) {
+        run(Compact::default().on(heartbeat_proto::detector::Source::Pongs), &ops);
+    }
+}

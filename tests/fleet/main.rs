@@ -1,0 +1,8 @@
+//! The fleet: the same rules as single machines, on one schedule.
+
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+
+mod equality;
+mod handles;
+mod memory;
+mod schedule;

@@ -1,0 +1,223 @@
+//! When the fleet wants to be called, and what its calls do.
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use heartbeat_proto::fleet::{Fleet, Handle, Input, Progress};
+use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Reason, Timestamp};
+
+const SEC: u64 = 1_000_000_000;
+
+fn at(nanos: u64) -> Timestamp {
+    Timestamp::from_nanos(SEC + nanos)
+}
+
+fn started(config: Config, peers: usize) -> (Fleet, Vec<Handle>) {
+    let mut fleet = Fleet::new(config, 7, at(0)).expect("valid");
+    let profile = fleet.profiles().next().expect("one");
+    let handles = (0..peers)
+        .map(|_| {
+            let handle = fleet.insert(profile, at(0)).expect("room");
+            let _ = fleet.handle(handle, Event::Start, at(0)).expect("there");
+            handle
+        })
+        .collect();
+    (fleet, handles)
+}
+
+/// Runs for `span` with a punctual caller; who is in `dead` answers nothing, all others after 20 ms.
+struct Run {
+    fleet: Fleet,
+    now: u64,
+    pongs: BTreeMap<u64, Vec<Input>>,
+    dead: Vec<Handle>,
+    /// When the last pong of each came.
+    heard: BTreeMap<Handle, u64>,
+    lost: BTreeMap<Handle, u64>,
+    pings: u64,
+    most_pings_a_call: u64,
+}
+
+impl Run {
+    const RTT: u64 = 20_000_000;
+
+    fn new(fleet: Fleet) -> Self {
+        Self {
+            fleet,
+            now: 0,
+            pongs: BTreeMap::new(),
+            dead: Vec::new(),
+            heard: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            pings: 0,
+            most_pings_a_call: 0,
+        }
+    }
+
+    fn until(&mut self, end: u64) {
+        loop {
+            let due = self.fleet.next_deadline().map_or(u64::MAX, |at| at.as_nanos() - SEC);
+            let pong = self.pongs.keys().next().copied().unwrap_or(u64::MAX);
+            if due.min(pong) > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(due.min(pong));
+            while let Some(entry) = self.pongs.first_entry() {
+                if *entry.key() > self.now {
+                    break;
+                }
+                let inputs = entry.remove();
+                let taken = self.fleet.handle_batch(&inputs, at(self.now), &mut ignore);
+                assert_eq!(taken, inputs.len());
+                self.heard.extend(inputs.iter().map(|input| (input.handle, self.now)));
+            }
+            self.advance();
+        }
+    }
+
+    fn advance(&mut self) {
+        let now = self.now;
+        let (mut pings, mut inputs) = (0, Vec::new());
+        let (dead, lost) = (&self.dead, &mut self.lost);
+        let mut sink = |handle, actions: Actions| {
+            for action in actions {
+                match action {
+                    Action::SendPing { id, stamp } => {
+                        pings += 1;
+                        if !dead.contains(&handle) {
+                            let (stamp, hold, calm) = (Some(stamp), Duration::ZERO, false);
+                            let event = Event::PongReceived { id, stamp, hold, calm };
+                            inputs.push(Input { handle, event });
+                        }
+                    }
+                    Action::Notify(change) if change.to == Liveness::Lost => {
+                        assert_eq!(change.reason, Reason::NoResponse);
+                        assert!(lost.insert(handle, now).is_none());
+                    }
+                    _ => {}
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        while self.fleet.advance(at(now), 1000, &mut sink) == Progress::Pending {}
+        self.pings += pings;
+        self.most_pings_a_call = self.most_pings_a_call.max(pings);
+        if !inputs.is_empty() {
+            self.pongs.entry(now + Self::RTT).or_default().extend(inputs);
+        }
+    }
+}
+
+fn ignore(_: Handle, _: Actions) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// FL3: with a punctual caller nobody living is lost, and each dead peer is found after its limit,
+/// and not more than a step later.
+#[test]
+fn verdicts_are_exact_to_a_step() {
+    let config = Config::lan(); // Every second, dead after 4 s.
+    let (fleet, handles) = started(config, 2000);
+    let step = u64::try_from(fleet.step().as_nanos()).expect("short");
+    let mut run = Run::new(fleet);
+    run.until(10 * SEC);
+    let (pings, seconds) = (run.pings, 10);
+    assert!((2000 * seconds..2300 * seconds).contains(&pings), "{pings} pings");
+    assert_eq!(run.fleet.count(Liveness::Alive), 2000);
+
+    // Each tenth peer falls silent.
+    run.dead = handles.iter().step_by(10).copied().collect();
+    run.pongs.values_mut().for_each(|all| all.retain(|one| !run.dead.contains(&one.handle)));
+    run.until(20 * SEC);
+    assert_eq!(run.lost.len(), run.dead.len());
+    assert_eq!(run.fleet.count(Liveness::Lost), run.dead.len());
+    assert_eq!(run.fleet.count(Liveness::Alive), 1800);
+    for (dead, lost) in &run.lost {
+        let limit = run.heard[dead] + 4 * SEC;
+        assert!((limit + 1..=limit + 1 + step).contains(lost), "{dead}: {lost}, limit {limit}");
+    }
+    let late = run.fleet.census().lateness().max();
+    assert!(late <= run.fleet.step(), "late by {late:?}");
+}
+
+/// FL4: however small the budget and however soon the sink has enough, all is done in the end, once.
+#[test]
+fn nothing_is_lost_in_small_pieces() {
+    for (budget, enough) in [(1, 1), (7, 3), (100, 1), (3, 100)] {
+        let (mut fleet, handles) = started(Config::lan(), 300);
+        let now = at(2 * SEC); // All first pings are overdue, by up to two intervals.
+        let mut pinged = BTreeMap::new();
+        loop {
+            let (mut here, mut taken) = (0, Vec::new());
+            let mut sink = |handle, actions: Actions| {
+                here += 1;
+                for action in actions {
+                    if let Action::SendPing { id, .. } = action {
+                        taken.push((handle, id));
+                    }
+                }
+                if here < enough { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            let progress = fleet.advance(now, budget, &mut sink);
+            assert!(taken.len() <= budget.min(enough));
+            for (handle, id) in taken {
+                assert!(pinged.insert(handle, id).is_none(), "{handle} was pinged twice");
+            }
+            if progress == Progress::Done {
+                break;
+            }
+        }
+        assert_eq!(pinged.len(), handles.len());
+    }
+}
+
+/// FL5: a fleet without peers, or with ended ones only, wants nothing.
+#[test]
+fn nobody_there_nothing_due() {
+    let (mut fleet, handles) = started(Config::lan(), 5);
+    for handle in &handles {
+        let _ = fleet.handle(*handle, Event::Close, at(1)).expect("there");
+    }
+    assert_eq!(fleet.advance(at(100 * SEC), 10, &mut ignore), Progress::Done);
+    assert_eq!(fleet.next_deadline(), None);
+    for handle in handles {
+        let _ = fleet.remove(handle).expect("there");
+    }
+    assert!(fleet.is_empty());
+    assert_eq!(fleet.next_deadline(), None);
+}
+
+/// Deadlines beyond the horizon of the schedule are kept (one hour is 104 times its 4096 steps).
+#[test]
+fn far_deadlines_are_kept() {
+    let config = Config::builder()
+        .interval(Duration::from_secs(3600))
+        .timeout(Duration::from_secs(3 * 3600))
+        .build()
+        .expect("valid");
+    let (fleet, _) = started(config, 50);
+    let mut run = Run::new(fleet);
+    run.until(3600 * SEC);
+    assert!((50..60).contains(&run.pings), "{}", run.pings);
+    run.until(24 * 3600 * SEC);
+    assert!((24 * 50..27 * 50).contains(&run.pings), "{}", run.pings);
+    assert_eq!(run.fleet.count(Liveness::Alive), 50);
+}
+
+/// Need 18: peers that start in one instant do not beat in phase, from the first ping on.
+#[test]
+fn a_crowd_spreads() {
+    let config = Config::builder()
+        .interval(Duration::from_secs(30))
+        .timeout(Duration::from_secs(90))
+        .jitter_percent(0)
+        .build()
+        .expect("valid");
+    let (fleet, _) = started(config, 30_000);
+    let mut run = Run::new(fleet);
+    run.until(90 * SEC);
+    // 30,000 in 30 s: 8.4 a step. A Poisson of that mean exceeds 35 once in 10^11 steps.
+    assert!(run.most_pings_a_call < 35, "{} in a step", run.most_pings_a_call);
+}
