@@ -78,7 +78,7 @@ pub use handle::{FleetError, Handle, Profile, StaleHandle};
 pub use sink::Sink;
 
 use self::slab::Slab;
-use self::wheel::{Batch, MOST_SLOTS, Wheel};
+use self::wheel::{Batch, MOST_SLOTS, Standing, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
 use crate::deadlines::{Deadlines, NEVER};
@@ -275,9 +275,8 @@ impl<D: Detector> Fleet<D> {
         event: Event,
         now: Timestamp,
     ) -> Result<Actions, StaleHandle> {
-        self.peer(handle)?;
         let now = self.clamp(now);
-        Ok(self.apply(handle.slot(), event, now))
+        self.tell(handle, event, now).ok_or(StaleHandle(handle))
     }
 
     /// Tells many peers, in this order; all at `now`. Faster than one by one: the memory of several
@@ -296,11 +295,10 @@ impl<D: Detector> Fleet<D> {
             for input in batch {
                 taken += 1;
                 let (handle, event) = (input.handle, input.event);
-                if self.peer(handle).is_err() {
+                let Some(actions) = self.tell(handle, event, now) else {
                     sink.stale(handle);
                     continue;
-                }
-                let actions = self.apply(handle.slot(), event, now);
+                };
                 if self.deliver(handle, actions, sink).is_break() {
                     return taken;
                 }
@@ -325,7 +323,7 @@ impl<D: Detector> Fleet<D> {
                     continue; // Something has happened to it since.
                 }
                 left -= 1;
-                let actions = self.apply(slot, Event::Tick, now);
+                let actions = self.apply(slot, Event::Tick, now, Standing::PerhapsDue);
                 let handle = Handle::new(slot, self.slab.get(slot).epoch());
                 if self.deliver(handle, actions, sink).is_break() {
                     return Progress::Pending;
@@ -429,16 +427,27 @@ impl<D: Detector> Fleet<D> {
         self.now
     }
 
+    /// `None`: the handle names nobody.
+    #[inline]
+    fn tell(&mut self, handle: Handle, event: Event, now: u64) -> Option<Actions> {
+        let slot = handle.slot();
+        if slot as usize >= self.slab.slots() || self.slab.get(slot).epoch() != handle.epoch() {
+            return None;
+        }
+        match self.wheel.standing(slot, now) {
+            Standing::Vacant => None,
+            standing => Some(self.apply(slot, event, now, standing)),
+        }
+    }
+
     /// FL1: the same step as a machine's.
     #[inline]
-    fn apply(&mut self, slot: u32, event: Event, now: u64) -> Actions {
-        let ahead = self.wheel.is_ahead(slot, now);
+    fn apply(&mut self, slot: u32, event: Event, now: u64, standing: Standing) -> Actions {
         let (state, profile) = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];
-        // Where the schedule knows that nothing is due, the deadline itself does not matter.
-        let mut due = match event {
-            Event::Tick => Deadlines::of_mostly_steady(config, state).first(),
-            _ if ahead => NEVER,
+        // Where it is known that nothing is due, the deadline itself only matters to a tick.
+        let mut due = match (standing, event) {
+            (Standing::NotDue, Event::PongReceived { .. } | Event::FrameReceived) => NEVER,
             _ => Deadlines::of_mostly_steady(config, state).first(),
         };
         let before = Before::of(state, due);

@@ -45,6 +45,16 @@ const VACANT: u16 = u16::MAX;
 const UNFILED: u16 = u16::MAX;
 const _: () = assert!(BUCKETS < TAKEN as usize);
 
+/// What the wheel knows of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nobody is there.
+    Vacant,
+    /// Nothing is due before the end of the present step.
+    NotDue,
+    PerhapsDue,
+}
+
 /// Slots that are due, in the order in which they were found.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -55,7 +65,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// So many records are touched before the first is handled: what a processor can fetch at once.
-    pub(crate) const MOST: usize = 32;
+    pub(crate) const MOST: usize = 48;
 
     pub(crate) const fn new() -> Self {
         Self { slots: [0; Self::MOST], len: 0, taken: 0 }
@@ -76,8 +86,8 @@ impl Batch {
         self.len += 1;
     }
 
-    const fn is_full(&self) -> bool {
-        self.len as usize == Self::MOST
+    const fn room(&self) -> usize {
+        Self::MOST - self.len as usize
     }
 }
 
@@ -141,11 +151,16 @@ impl Wheel {
         self.mark_mut(slot).wake = VACANT;
     }
 
-    /// Whether the slot is due later than in the step of `now`.
+    /// What is known of the slot at `now`, in one look.
     #[inline]
-    pub(crate) fn is_ahead(&self, slot: u32, now: u64) -> bool {
-        let wake = self.mark(slot).wake;
-        wake < TAKEN && self.hand + self.ahead(wake) > now >> self.shift
+    pub(crate) fn standing(&self, slot: u32, now: u64) -> Standing {
+        match self.mark(slot).wake {
+            VACANT => Standing::Vacant,
+            wake if wake < TAKEN && self.hand + self.ahead(wake) > now >> self.shift => {
+                Standing::NotDue
+            }
+            _ => Standing::PerhapsDue,
+        }
     }
 
     /// The slot is due at `due`, or never ([`NEVER`]).
@@ -160,37 +175,44 @@ impl Wheel {
         if due == NEVER || (filed != UNFILED && distance(hand, filed) <= ahead) {
             return; // The entry is met in time.
         }
-        self.move_forward(slot, wake, filed != UNFILED);
-    }
-
-    fn move_forward(&mut self, slot: u32, bucket: u16, leaves_stale: bool) {
-        if leaves_stale {
-            for _ in 0..SWEEPS {
-                self.sweep();
-            }
+        mark.filed = wake;
+        if filed != UNFILED {
+            self.pay_for_stale();
         }
-        self.file(slot, bucket);
+        self.enter(slot, wake);
     }
 
-    /// Fills `batch` with slots that are due in steps that have ended by `now`, looking at `look`
-    /// entries at most; tells whether there may be more.
+    #[inline(never)]
+    fn pay_for_stale(&mut self) {
+        for _ in 0..SWEEPS {
+            self.sweep();
+        }
+    }
+
+    /// Fills `batch` with slots that are due in steps that have ended by `now`, looking at about
+    /// `look` entries at most; tells whether there may be more.
     pub(crate) fn take(&mut self, now: u64, batch: &mut Batch, look: &mut usize) -> bool {
         let end = now >> self.shift;
         (batch.len, batch.taken) = (0, 0);
         while self.hand < end {
             let bucket = self.bucket(0);
-            while let Some(slot) = self.blocks.last(self.heads[bucket as usize]) {
-                if batch.is_full() || *look == 0 {
-                    return true;
-                }
-                *look -= 1;
-                self.drop_last(bucket);
-                self.meet(slot, bucket, batch);
+            let head = self.heads[bucket as usize];
+            if head == NO_BLOCK {
+                self.hand = match self.next_used() {
+                    Some(ahead) => end.min(self.hand + ahead),
+                    None => end,
+                };
+                continue;
             }
-            self.hand = match self.next_used() {
-                Some(ahead) => end.min(self.hand + ahead),
-                None => end,
-            };
+            if batch.room() < Block::MOST || *look == 0 {
+                return true;
+            }
+            let block = *self.blocks.get(head);
+            *look = look.saturating_sub(block.len as usize);
+            self.unlink(bucket, head, block.next);
+            for at in 0..block.len as usize {
+                self.meet(block.slot(at), bucket, batch);
+            }
         }
         false
     }
@@ -202,13 +224,15 @@ impl Wheel {
         if mark.filed != bucket {
             return; // Stale.
         }
-        mark.filed = UNFILED;
         let wake = mark.wake;
         if wake == bucket {
-            mark.wake = TAKEN;
+            *mark = Mark { wake: TAKEN, filed: UNFILED };
             batch.push(slot);
         } else if wake < TAKEN {
-            self.file(slot, wake);
+            mark.filed = wake;
+            self.enter(slot, wake);
+        } else {
+            mark.filed = UNFILED;
         }
     }
 
@@ -240,30 +264,40 @@ impl Wheel {
 
     // ----- Entries -----
 
+    /// Into the bucket's first block; into a new one if that is full.
     #[inline]
-    fn file(&mut self, slot: u32, bucket: u16) {
-        self.mark_mut(slot).filed = bucket;
-        let head = &mut self.heads[bucket as usize];
-        if self.blocks.is_full(*head) {
-            *head = self.blocks.take(bucket, *head);
-            self.used[bucket as usize / 64] |= 1 << (bucket % 64);
+    fn enter(&mut self, slot: u32, bucket: u16) {
+        let head = self.heads[bucket as usize];
+        if head == NO_BLOCK || !self.blocks.get_mut(head).push(slot) {
+            self.enter_new_block(slot, bucket, head);
         }
-        self.blocks.get_mut(*head).push(slot);
+    }
+
+    #[inline(never)]
+    fn enter_new_block(&mut self, slot: u32, bucket: u16, next: u32) {
+        self.used[bucket as usize / 64] |= 1 << (bucket % 64);
+        self.heads[bucket as usize] = self.blocks.take(bucket, next);
+        let _ = self.blocks.get_mut(self.heads[bucket as usize]).push(slot);
     }
 
     /// Drops the bucket's last entry: that of its first block.
-    #[inline]
     fn drop_last(&mut self, bucket: u16) {
         let head = self.heads[bucket as usize];
         let block = self.blocks.get_mut(head);
         block.len -= 1;
         if block.len == 0 {
             let next = block.next;
-            self.blocks.free(head);
-            self.heads[bucket as usize] = next;
-            if next == NO_BLOCK {
-                self.used[bucket as usize / 64] &= !(1 << (bucket % 64));
-            }
+            self.unlink(bucket, head, next);
+        }
+    }
+
+    /// The bucket's first block is free; `next` is the first.
+    #[inline]
+    fn unlink(&mut self, bucket: u16, head: u32, next: u32) {
+        self.blocks.free(head);
+        self.heads[bucket as usize] = next;
+        if next == NO_BLOCK {
+            self.used[bucket as usize / 64] &= !(1 << (bucket % 64));
         }
     }
 
@@ -361,10 +395,16 @@ impl Block {
         self.slots[at] = [low, middle, high];
     }
 
+    /// False: it is full.
     #[inline]
-    fn push(&mut self, slot: u32) {
-        self.put(self.len as usize, slot);
+    fn push(&mut self, slot: u32) -> bool {
+        let at = self.len as usize;
+        if at == Self::MOST {
+            return false;
+        }
+        self.put(at, slot);
         self.len += 1;
+        true
     }
 }
 
@@ -410,7 +450,9 @@ impl Blocks {
     }
 
     fn free(&mut self, block: u32) {
-        *self.get_mut(block) = Block { next: self.free, ..Block::FREE };
+        let next = self.free;
+        let freed = self.get_mut(block);
+        (freed.next, freed.len) = (next, 0);
         self.free = block;
     }
 
@@ -422,13 +464,9 @@ impl Blocks {
         }
         let taken = self.free;
         self.free = self.get(taken).next;
-        *self.get_mut(taken) = Block { next, bucket, ..Block::FREE };
+        let block = self.get_mut(taken);
+        (block.next, block.bucket) = (next, bucket);
         taken
-    }
-
-    #[inline]
-    fn is_full(&self, block: u32) -> bool {
-        block == NO_BLOCK || self.get(block).len as usize == Block::MOST
     }
 
     /// The last entry of this block.
