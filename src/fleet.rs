@@ -81,12 +81,12 @@ use self::slab::Slab;
 use self::wheel::{Batch, MOST_SLOTS, Standing, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
-use crate::deadlines::{Deadlines, NEVER};
+use crate::deadlines::Deadlines;
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::ledger::Echo;
 use crate::liveness::Liveness;
-use crate::machine::step;
+use crate::machine::{answer, probe, step};
 use crate::report::Before;
 use crate::state::PeerState;
 use crate::time::{Timestamp, nanos};
@@ -443,15 +443,37 @@ impl<D: Detector> Fleet<D> {
     /// FL1: the same step as a machine's.
     #[inline]
     fn apply(&mut self, slot: u32, event: Event, now: u64, standing: Standing) -> Actions {
+        let mut actions = Actions::default();
         let (state, profile) = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];
-        // Where it is known that nothing is due, the deadline itself only matters to a tick.
-        let mut due = match (standing, event) {
-            (Standing::NotDue, Event::PongReceived { .. } | Event::FrameReceived) => NEVER,
-            _ => Deadlines::of_mostly_steady(config, state).first(),
-        };
-        let before = Before::of(state, due);
+        // The short-cuts of `step`, without a look at the deadlines before them.
+        match event {
+            Event::PongReceived { id, hold, calm: false, .. } if standing == Standing::NotDue => {
+                if let Some(next) = answer(config, state, event, (id, hold), now, &mut actions) {
+                    self.census.record_answer(actions.rtt_micros);
+                    self.wheel.set(slot, next);
+                    return actions;
+                }
+            }
+            Event::Tick => {
+                if let Some((due, next)) = probe(config, state, now, &mut actions) {
+                    self.census.record_ping(now - due, now, config);
+                    self.wheel.set(slot, next);
+                    return actions;
+                }
+            }
+            _ => {}
+        }
+        self.apply_any(slot, event, now)
+    }
+
+    #[inline(never)]
+    fn apply_any(&mut self, slot: u32, event: Event, now: u64) -> Actions {
         let mut actions = Actions::default();
+        let (state, profile) = self.slab.peer_mut(slot);
+        let config = &self.profiles[profile.index()];
+        let mut due = Deadlines::of(config, state).first();
+        let before = Before::of(state, due);
         step(config, state, event, now, &mut due, &mut actions);
         self.wheel.set(slot, due);
         self.census.record(config, state, before, &event, now, &actions);

@@ -51,6 +51,7 @@ mod rtt;
 pub mod sim;
 mod state;
 mod stats;
+mod steady;
 pub mod supervisor;
 mod time;
 #[cfg(feature = "std")]

@@ -39,16 +39,19 @@
 
 #![expect(clippy::inline_always, reason = "a step must be compiled into its shell")]
 
+use core::time::Duration;
+
 use crate::action::Actions;
 use crate::config::{Config, FirstPing, LatePolicy, MAX_SPAN_NANOS};
 use crate::deadlines::{self, DeadlineReason, Deadlines, NEVER};
 use crate::detector::{Detector, Sign};
-use crate::event::Event;
+use crate::event::{Event, PingId};
 use crate::finding::Findings;
 use crate::jitter;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason, Transition};
 use crate::state::{AMBIGUOUS, PeerState, Reprobe, SPOILED, Waiting};
+use crate::steady;
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
@@ -143,6 +146,83 @@ pub(crate) fn step<D, L>(
     if matches!(event, Event::Tick) && now < *due && *due != NEVER {
         return;
     }
+    let short = match event {
+        Event::PongReceived { id, hold, calm: false, .. } if now < *due => {
+            answer(config, state, event, (id, hold), now, out)
+        }
+        Event::Tick if now >= *due => probe(config, state, now, out).map(|(_, next)| next),
+        _ => None,
+    };
+    match short {
+        Some(next) => *due = next,
+        None => any_step(config, state, event, now, due, out),
+    }
+}
+
+/// [`steady::answer`] to `event`; nothing was due before `now`.
+#[inline(always)]
+pub(crate) fn answer<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    event: Event,
+    (id, hold): (PingId, Duration),
+    now: u64,
+    out: &mut Actions,
+) -> Option<u64> {
+    let before = cfg!(debug_assertions).then_some(*state);
+    let next = steady::answer(config, state, id, hold, now, out)?;
+    if let Some(before) = before {
+        assert_no_other(config, before, event, now, NEVER, (state, next, out));
+    }
+    Some(next)
+}
+
+/// [`steady::probe`].
+#[inline(always)]
+pub(crate) fn probe<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    now: u64,
+    out: &mut Actions,
+) -> Option<(u64, u64)> {
+    let before = cfg!(debug_assertions).then_some(*state);
+    let (due, next) = steady::probe(config, state, now, out)?;
+    if let Some(before) = before {
+        debug_assert_eq!(due, Deadlines::of(config, &before).first());
+        assert_no_other(config, before, Event::Tick, now, due, (state, next, out));
+    }
+    Some((due, next))
+}
+
+/// The long way leads to the same place.
+#[cold]
+#[inline(never)]
+fn assert_no_other<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    mut state: PeerState<D, L>,
+    event: Event,
+    now: u64,
+    mut due: u64,
+    short: (&PeerState<D, L>, u64, &Actions),
+) {
+    let mut out = Actions::default();
+    any_step(config, &mut state, event, now, &mut due, &mut out);
+    debug_assert_eq!((&state, due, &out), short, "a short-cut leads elsewhere");
+}
+
+/// The same, without short-cuts.
+#[inline(never)]
+fn any_step<D, L>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    event: Event,
+    now: u64,
+    due: &mut u64,
+    out: &mut Actions,
+) where
+    D: Detector,
+    L: Ledger,
+{
     let mut call = Call::new(config, state, now, out);
     if now > END_OF_TIME {
         call.exhaust_clock();

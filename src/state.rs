@@ -219,19 +219,50 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
     /// unwritten or wanted of the caller, not draining, not suspended, not slowed. One look at the word answers it.
     #[inline]
     pub(crate) const fn is_steady(&self) -> bool {
-        const SPECIAL: u64 = PHASE.mask()
-            | ODD_WAIT
-            | REPROBE.mask()
-            | PING_UNWRITTEN.mask()
-            | TX_OWING.mask()
-            | PROBE_WANTED.mask()
-            | DRAINING.mask()
-            | EXHAUSTED.mask()
-            | LOSSES.mask()
-            | PEER_GAP.mask()
-            | MISSES.mask()
-            | CALM.mask();
-        self.word.0 & SPECIAL == Liveness::Alive.index() << PHASE.shift
+        self.word.0 & SPECIAL == STEADY
+    }
+
+    /// Steady; the newest ping is the only one that is out, it is judged, and its round trip counts.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every pong")]
+    pub(crate) const fn awaits_newest_only(&self) -> bool {
+        const ASKED: u64 = SPECIAL | WAITING.mask() | AMBIGUITY.mask() | UNANSWERED.mask();
+        const WANTED: u64 =
+            STEADY | (Waiting::Pong as u64) << WAITING.shift | 1 << UNANSWERED.shift;
+        self.word.0 & ASKED == WANTED && self.judges_newest()
+    }
+
+    /// Steady; nothing is out, and the last evidence excuses no slot.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every ping")]
+    pub(crate) const fn awaits_nothing(&self) -> bool {
+        const ASKED: u64 =
+            SPECIAL | WAITING.mask() | AMBIGUITY.mask() | UNANSWERED.mask() | HEARD_TRAFFIC.mask();
+        self.word.0 & ASKED == STEADY
+    }
+
+    /// A ping left at `now`, in the state of [`awaits_nothing`](Self::awaits_nothing).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every ping")]
+    pub(crate) const fn newest_pinged(&mut self, now: u64, unwritten: bool) {
+        // What is known of the word is said again, so that the compiler knows it too.
+        self.word.0 = (self.word.0 & !(SPECIAL | WAITING.mask() | UNANSWERED.mask()))
+            & !(WRITTEN_LATE.mask() | CALM_OBEYED.mask())
+            | STEADY
+            | (Waiting::Pong as u64) << WAITING.shift
+            | 1 << UNANSWERED.shift
+            | (unwritten as u64) << PING_UNWRITTEN.shift;
+        self.waiting_since = now;
+    }
+
+    /// The answer to the ping of [`awaits_newest_only`](Self::awaits_newest_only) came at `now`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every pong")]
+    pub(crate) const fn newest_answered(&mut self, now: u64) {
+        self.word.0 = (self.word.0 & !(SPECIAL | WAITING.mask() | UNANSWERED.mask()))
+            & !(IN_A_ROW.mask() | HEARD_TRAFFIC.mask())
+            | STEADY;
+        self.waiting_since = now;
     }
 
     /// Time stood still for `by` nanoseconds. What lay ahead when that began (`began`) keeps its
@@ -397,6 +428,21 @@ field!(CALM = UNANSWERED, 4);
 field!(STRIKES = CALM, 4);
 field!(IN_A_ROW = STRIKES, 4);
 const _: () = assert!(IN_A_ROW.shift + IN_A_ROW.width == u64::BITS);
+
+/// The fields of which each is zero in a steady state, but for the phase.
+const SPECIAL: u64 = PHASE.mask()
+    | ODD_WAIT
+    | REPROBE.mask()
+    | PING_UNWRITTEN.mask()
+    | TX_OWING.mask()
+    | PROBE_WANTED.mask()
+    | DRAINING.mask()
+    | EXHAUSTED.mask()
+    | LOSSES.mask()
+    | PEER_GAP.mask()
+    | MISSES.mask()
+    | CALM.mask();
+const STEADY: u64 = Liveness::Alive.index() << PHASE.shift;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Word(u64);

@@ -75,7 +75,22 @@ impl Census {
         self.stats.clock_regressions = self.stats.clock_regressions.wrapping_add(1);
     }
 
-    /// After a step of one peer.
+    /// A ping was answered in time.
+    #[inline]
+    pub(super) fn record_answer(&mut self, rtt_micros: u32) {
+        self.stats.pongs_received = self.stats.pongs_received.wrapping_add(1);
+        self.rtts.record_nanos(u64::from(rtt_micros) * 1000);
+    }
+
+    /// A ping left.
+    #[inline]
+    pub(super) fn record_ping<D>(&mut self, late_by: u64, now: u64, config: &Config<D>) {
+        self.stats.pings_sent = self.stats.pings_sent.wrapping_add(1);
+        self.lateness.record_nanos(late_by);
+        self.recent.record(late_by, now, config.worst_case_detection());
+    }
+
+    /// After any step of one peer.
     #[inline]
     pub(super) fn record<D: Detector, L: Ledger>(
         &mut self,

@@ -1,0 +1,173 @@
+//! The two steps that nearly every call is: a healthy peer answers its newest ping in time
+//! ([`answer`]), and a healthy peer's next ping is due ([`probe`]). They are short-cuts through the
+//! rules, not rules: each asks at first whether the case is the common one, in a handful of
+//! comparisons, and does in one piece what the parts of a [`Call`](crate::machine) would have done.
+//! Where debug assertions are on, the long way is taken as well each time, and what comes out is
+//! compared: every test of the rules tests this.
+
+#![expect(clippy::inline_always, reason = "a step must be compiled into its shell")]
+
+use core::time::Duration;
+
+use crate::action::Actions;
+use crate::config::Config;
+use crate::deadlines::NEVER;
+use crate::detector::{Detector, Evidence, Sign, Trust};
+use crate::event::PingId;
+use crate::jitter;
+use crate::ledger::{Answer, Ledger, Query};
+use crate::machine::END_OF_TIME;
+use crate::state::PeerState;
+use crate::time::{Timestamp, nanos};
+
+/// The answer to the newest ping, the only one out, came in time, and nothing was due before it
+/// (rules E3, E4, E6, J10, J13). Returns the next wake-up; `None`: it was anything else, and nothing
+/// is changed.
+#[inline(always)]
+pub(crate) fn answer<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    id: PingId,
+    hold: Duration,
+    now: u64,
+    out: &mut Actions,
+) -> Option<u64> {
+    let newest = id == PingId::new(state.epoch, state.seq) && state.awaits_newest_only();
+    if !newest || !config.is_plain() || now > END_OF_TIME || now - state.last_ping > config.window {
+        return None;
+    }
+    let sent = state.last_ping;
+    let answer = state.ledger.answered(&Query {
+        seq: state.seq,
+        stamp: None,
+        newest: state.seq,
+        newest_at: sent,
+        newest_answered: false,
+        judged_at: Some(sent),
+        gap: config.min_gap,
+    });
+    debug_assert_eq!(answer, Answer::Open(sent));
+    let rtt = (now - sent).saturating_sub(nanos(hold)).max(1);
+    let micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+    state.rtt.sample(micros);
+    let trust = trust(config, state);
+    let evidence = Evidence {
+        sign: Sign::Pong,
+        at: Timestamp::from_nanos(now),
+        silence_nanos: now.saturating_sub(state.ev).min(2 * config.ceiling),
+        seq: Some(state.seq),
+        stamp: None,
+        period_nanos: trust.period_nanos(),
+        rtt_nanos: Some(rtt),
+        in_pause: false,
+    };
+    config.detector.learn_in(&mut state.detector, &evidence, &trust);
+    state.newest_answered(now);
+    state.ev = now;
+    (out.heard, out.proven, out.answered, out.rtt_micros) = (true, true, sent, micros);
+    Some(judgement(config, state).min(planned(config, state)).min(keepalive(config, state)))
+}
+
+/// The next ping is due, and not overdue by more than the slack; nothing is out, and nothing to be
+/// judged (rules P2, P8, P11, P12). Returns when it was due and the next wake-up; `None`: it was
+/// anything else, and nothing is changed.
+#[inline(always)]
+pub(crate) fn probe<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    now: u64,
+    out: &mut Actions,
+) -> Option<(u64, u64)> {
+    if !config.is_plain() || !state.awaits_nothing() || now > END_OF_TIME {
+        return None;
+    }
+    let planned = planned(config, state);
+    let due = planned.min(keepalive(config, state));
+    let next = config.interval - jittered(config, state);
+    let plan = state.plan.saturating_add(next);
+    if now < planned
+        || now >= judgement(config, state)
+        || now - due > config.slack
+        || plan < now + config.min_gap
+    {
+        return None;
+    }
+    state.plan = plan.min(now + config.interval);
+    state.seq = state.seq.wrapping_add(1).max(1);
+    state.ledger.emitted(state.seq, now);
+    state.newest_pinged(now, config.write_reports);
+    (state.last_ping, state.tx_at) = (now, now);
+    out.ping(PingId::new(state.epoch, state.seq), now);
+    Some((due, after_ping(config, state, now)))
+}
+
+/// The wake-up after [`probe`].
+#[inline(always)]
+fn after_ping<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &PeerState<D, L>,
+    now: u64,
+) -> u64 {
+    // As long as it is not written, only its window and the writer are waited for.
+    if config.write_reports {
+        let stall = config.write_stall.map_or(NEVER, |span| now + span + 1);
+        let planned = planned(config, state);
+        return judgement(config, state).min(now + config.window + 1).min(stall).min(planned);
+    }
+    // A ping that nothing answers is followed by the next at the end of its window (P6), if the
+    // verdict is not sooner.
+    let again = now + config.suspect_interval.max(config.min_gap).max(config.window);
+    let trust_ends = trust_ends(config, state);
+    let limit = trust_ends.max(state.ev + config.floor).min(state.ev + config.ceiling);
+    let again = if again < limit { again } else { NEVER };
+    let sends = again.min(planned(config, state)).min(keepalive(config, state));
+    (trust_ends.min(limit) + 1).min(now + config.window + 1).min(sends)
+}
+
+/// The plan, no sooner than the gap allows.
+#[inline(always)]
+fn planned<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    state.plan.max(state.last_ping + config.min_gap)
+}
+
+/// A sign of life is owed.
+#[inline(always)]
+fn keepalive<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    config.keepalive.map_or(NEVER, |span| state.tx_at + span)
+}
+
+/// Suspicion or the verdict, whichever is first: while nothing is out.
+#[inline(always)]
+fn judgement<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    trust_ends(config, state).min(state.ev + config.ceiling) + 1
+}
+
+#[inline(always)]
+fn trust_ends<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    config.detector.deadline(&state.detector, &trust(config, state)).as_nanos()
+}
+
+/// What the detector is told; nothing slows a steady peer down.
+#[inline(always)]
+fn trust<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Trust {
+    Trust {
+        since: state.ev,
+        period: config.interval,
+        window: config.window,
+        timeout: config.timeout,
+        attempts: config.attempts,
+        rtt: state.rtt,
+    }
+}
+
+/// By how much the next interval is shorter (rule P2).
+#[inline(always)]
+fn jittered<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
+    match config.jitter_percent {
+        0 => 0,
+        percent => {
+            let most = config.interval / 100 * u64::from(percent);
+            jitter::share(most, state.epoch, state.seq)
+        }
+    }
+}
