@@ -1,8 +1,7 @@
 //! [`Compact`]: the equal-hazard margin in 24 bytes a peer.
 
 use super::bits::ParameterError;
-use super::hazard::{USUAL, hundredths};
-use super::lateness::{Arrival, Lateness, nanos, root};
+use super::lateness::{Arrival, ENDLESS, Lateness, Patience, nanos, period, signed};
 use super::{Detector, Evidence, Sign, Source, Trust};
 use crate::time::Timestamp;
 
@@ -12,7 +11,8 @@ use crate::time::Timestamp;
 ///
 /// * It needs to know when a beat was sent: by its stamp, or of a pong by the round trip. Beats
 ///   without a stamp renew trust and teach nothing.
-/// * The spread is kept as a root in 16 bits, 2^-14 periods; the deadline to 2^-26 of its span.
+/// * The mean square of the lateness is kept in 16 bits, to 2^-12 of itself; the deadline to 2^-26
+///   of its span.
 /// * After a pause of our own the first evidence teaches nothing, nor do beats that come in a burst
 ///   after it, more than half a period late; not for one period.
 ///
@@ -24,17 +24,12 @@ use crate::time::Timestamp;
 /// assert_eq!(size_of::<<Compact as Detector>::State>(), 24);
 /// # Ok::<(), heartbeat_proto::ConfigError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// The default: the knob is 4, the source are beats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Compact {
     source: Source,
-    hundredths: u32,
-}
-
-impl Default for Compact {
-    /// The knob is 4, the source are beats.
-    fn default() -> Self {
-        Self { source: Source::Beats, hundredths: USUAL }
-    }
+    patience: Patience,
 }
 
 impl Compact {
@@ -45,8 +40,8 @@ impl Compact {
     ///
     /// It is out of its range.
     pub const fn new(patience: f64) -> Result<Self, ParameterError> {
-        match hundredths(patience) {
-            Ok(hundredths) => Ok(Self { source: Source::Beats, hundredths }),
+        match Patience::new(patience) {
+            Ok(patience) => Ok(Self { source: Source::Beats, patience }),
             Err(error) => Err(error),
         }
     }
@@ -67,74 +62,68 @@ impl Compact {
         }
     }
 
-    /// Rules DT21 to DT24.
-    fn beat(self, state: &mut Gist, evidence: &Evidence, sent: u64) {
-        let (at, period) = (evidence.at.as_nanos(), nanos(evidence.period_nanos.max(1)));
-        let delay = at.wrapping_sub(sent);
-        let (mut late, mut ahead) = (0, 0);
-        let is_newer = signed(sent.wrapping_sub(state.newest)) > 0;
-        let after = signed(at.wrapping_sub(state.expected()));
-        if state.knows() && !is_newer {
-            state.run.hear();
-            if after < period.saturating_mul(FORGOTTEN) {
-                return; // DT3
+    /// What is not as most beats are: rules DT2, DT3, DT24.
+    #[inline(never)]
+    fn unusual(self, state: &mut Gist, evidence: &Evidence, sent: Option<u64>) {
+        if evidence.in_pause || evidence.sign == Sign::Pause {
+            state.run.pause();
+        }
+        let (at, period) = (evidence.at.as_nanos(), period(evidence.period_nanos));
+        match sent {
+            None if evidence.sign.renews() => self.traffic(state, at, period),
+            None => (),
+            Some(sent) => {
+                if state.knows() && !state.is_before(sent) {
+                    if signed(at.wrapping_sub(state.expected())) < period * FORGOTTEN {
+                        state.run.hear();
+                        return; // DT3
+                    }
+                    *state = Gist { run: state.run, ..Gist::default() };
+                }
+                if !state.knows() {
+                    // As if one had come a period before.
+                    state.newest = sent.wrapping_sub(period as u64);
+                    state.level = at.wrapping_sub(sent);
+                }
+                self.beat(state, evidence, sent, period);
             }
-            *state = Gist { run: state.run, ..Gist::default() };
         }
-        if state.knows() {
-            late = after.saturating_sub(period);
-            ahead = signed(state.level.wrapping_sub(delay));
-        }
-        let mut lateness = Lateness {
-            ahead: 0,
-            square: u64::from(state.spread) * u64::from(state.spread),
-            lessons: state.lessons,
-            stale: state.run.stale(),
-        };
+    }
+
+    /// Rules DT21 to DT24, for one that is newer than the newest.
+    #[inline]
+    fn beat(self, state: &mut Gist, evidence: &Evidence, sent: u64, period: i64) {
+        let at = evidence.at.as_nanos();
+        let delay = at.wrapping_sub(sent);
+        let late = signed(at.wrapping_sub(state.expected()).wrapping_sub(period as u64));
+        let ahead = signed(state.level.wrapping_sub(delay));
         let in_burst = nanos(evidence.silence_nanos) < period / 2;
-        let waited = in_burst && ahead < -period / 2;
-        let teaches = state.run.teaches(waited);
+        let teaches = state.run.teaches(in_burst && ahead < -period / 2);
+        let mut lateness = state.lateness();
         lateness.hear(&Arrival { period, late, ahead, in_burst, teaches });
-        let margin = lateness.margin(period, self.hundredths);
-        let patience = lateness.patience(period, margin).saturating_sub(lateness.ahead);
+        let margin = lateness.margin(period, self.patience);
         state.newest = sent;
         state.level = delay.wrapping_add_signed(lateness.ahead);
-        state.patience = Span::new(patience.max(0) as u64);
-        state.spread = nearest_root(lateness.square);
+        state.patience = Span::new(lateness.patience(period, margin));
+        state.square = Square::new(f64::from_bits(lateness.square));
         state.lessons = lateness.lessons;
         state.run = Run::new(lateness.stale, !teaches);
     }
 
-    /// DT2: life that is no beat of the source.
-    fn traffic(self, state: &mut Gist, evidence: &Evidence) {
+    /// Rule DT2: life that is no beat of the source.
+    fn traffic(self, state: &mut Gist, at: u64, period: i64) {
         state.run.hear();
-        if !state.knows() {
-            return;
+        if state.knows() {
+            let term = period + state.lateness().margin(period, self.patience);
+            let since = signed(at.wrapping_sub(state.expected()));
+            let patience = since.saturating_add(term).clamp(1, Span::MOST);
+            state.patience = state.patience.max(Span::new(patience));
         }
-        let period = nanos(evidence.period_nanos);
-        let spread = u64::from(state.spread);
-        let lateness =
-            Lateness { square: spread * spread, lessons: state.lessons, ..Lateness::default() };
-        let term = period.saturating_add(lateness.margin(period, self.hundredths));
-        let since = signed(evidence.at.as_nanos().wrapping_sub(state.expected()));
-        let patience = since.saturating_add(term).max(0) as u64;
-        state.patience = state.patience.max(Span::new(patience));
     }
 }
 
 /// A beat that seems older than the newest, so many periods after that: the peer's clock was set.
 const FORGOTTEN: i64 = 10;
-
-/// The root, rounded to the nearest: at most 3 * 2^14.
-fn nearest_root(square: u64) -> u16 {
-    let root = root(square);
-    (root + u64::from(square - root * root > root)) as u16
-}
-
-/// The difference of two wrapping clocks.
-const fn signed(span: u64) -> i64 {
-    i64::from_ne_bytes(span.to_ne_bytes())
-}
 
 /// What is learnt of one peer, in 24 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -145,8 +134,8 @@ pub struct Gist {
     level: u64,
     /// From the newest beat's expected arrival to the end of trust; 0: nothing is known.
     patience: Span,
-    /// The root mean square of the lateness, in 2^-14 periods.
-    spread: u16,
+    /// The mean square of the lateness, in squared periods.
+    square: Square,
     lessons: u8,
     run: Run,
 }
@@ -156,9 +145,28 @@ impl Gist {
         self.patience.0 != 0
     }
 
+    /// Whether that is a beat as most are: the next one, after many.
+    #[inline]
+    fn awaits(&self, evidence: &Evidence, sent: u64) -> bool {
+        let is_steady = u16::from_le_bytes([self.lessons, self.run.0]) == u8::MAX.into();
+        let is_usual = (1..ENDLESS as u64).contains(&evidence.period_nanos);
+        is_steady && self.is_before(sent) && is_usual && !evidence.in_pause
+    }
+
+    /// Whether it was sent later than the newest.
+    const fn is_before(&self, sent: u64) -> bool {
+        signed(sent.wrapping_sub(self.newest)) > 0
+    }
+
     /// When the newest beat was expected, on our clock.
     const fn expected(&self) -> u64 {
         self.newest.wrapping_add(self.level)
+    }
+
+    /// But for what only the newest beat knew.
+    const fn lateness(&self) -> Lateness {
+        let (square, lessons, stale) = (self.square.get(), self.lessons, self.run.stale());
+        Lateness { ahead: 0, square: square.to_bits(), lessons, stale }
     }
 }
 
@@ -196,49 +204,75 @@ impl Run {
     }
 }
 
+/// A square in 16 bits: a float of 5 bits of exponent and 11 of mantissa, rounded to the nearest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Square(u16);
+
+impl Square {
+    /// What an `f64` has more of mantissa.
+    const SHIFT: u32 = f64::MANTISSA_DIGITS - 1 - 11;
+    /// 2^-28 stands for none: no spread counts that is below 2^-8.
+    const NONE: f64 = f64::from_bits((1023 - 28) << 52);
+
+    /// Of a float below 15.
+    #[inline]
+    const fn new(square: f64) -> Self {
+        let square = if square > Self::NONE { square } else { Self::NONE };
+        let rounded = square.to_bits() + (1 << Self::SHIFT) / 2;
+        Self(((rounded - Self::NONE.to_bits()) >> Self::SHIFT) as u16)
+    }
+
+    #[inline]
+    const fn get(self) -> f64 {
+        f64::from_bits(((self.0 as u64) << Self::SHIFT) + Self::NONE.to_bits())
+    }
+}
+
 /// A span in 32 bits: 27 bits, shifted by 5. Rounded down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Span(u32);
 
 const MANTISSA: u32 = 27;
+const ALL: u64 = (1 << MANTISSA) - 1;
 
 impl Span {
-    /// At least 1: 0 stands for none.
-    const fn new(nanos: u64) -> Self {
-        let nanos = if nanos == 0 { 1 } else { nanos };
-        let shift = (u64::BITS - nanos.leading_zeros()).saturating_sub(MANTISSA);
-        let shift = if shift > 31 { 31 } else { shift };
-        let mantissa = nanos >> shift;
-        let most = (1 << MANTISSA) - 1;
-        Self(shift << MANTISSA | if mantissa > most { most as u32 } else { mantissa as u32 })
+    const MOST: i64 = (1 << 58) - 1;
+
+    /// Of a span up to [`MOST`](Self::MOST). 0 stands for none.
+    #[inline]
+    const fn new(nanos: i64) -> Self {
+        let nanos = nanos as u64;
+        let shift = (u64::BITS - MANTISSA) - (nanos | ALL).leading_zeros();
+        Self(shift << MANTISSA | (nanos >> shift) as u32)
     }
 
+    #[inline]
     const fn nanos(self) -> u64 {
-        ((self.0 & ((1 << MANTISSA) - 1)) as u64) << (self.0 >> MANTISSA)
+        (self.0 as u64 & ALL) << (self.0 >> MANTISSA)
     }
 }
 
 impl Detector for Compact {
     type State = Gist;
 
+    #[inline]
     fn learn(&self, state: &mut Gist, evidence: &Evidence) {
-        if evidence.in_pause || evidence.sign == Sign::Pause {
-            state.run.pause();
-        }
-        if !evidence.sign.renews() {
-            return;
-        }
-        match self.sent(evidence) {
-            Some(sent) => self.beat(state, evidence, sent),
-            None => self.traffic(state, evidence),
+        let sent = self.sent(evidence);
+        match sent {
+            // Compiled by itself, with most answers known beforehand: half the instructions.
+            Some(sent) if state.awaits(evidence, sent) => {
+                self.beat(state, evidence, sent, signed(evidence.period_nanos));
+            }
+            _ => self.unusual(state, evidence, sent),
         }
     }
 
+    #[inline]
     fn deadline(&self, state: &Gist, trust: &Trust) -> Timestamp {
         if state.knows() {
-            let end = signed(state.expected().wrapping_sub(trust.since))
-                .saturating_add(nanos(state.patience.nanos()));
-            Timestamp::from_nanos(trust.since.saturating_add_signed(end))
+            let end = state.expected().wrapping_add(state.patience.nanos());
+            let after = signed(end.wrapping_sub(trust.since));
+            Timestamp::from_nanos(trust.since.saturating_add_signed(after))
         } else {
             Timestamp::from_nanos(trust.since.saturating_add(trust.timeout))
         }
