@@ -16,7 +16,7 @@ use super::{Beat, Formula, Source, Term};
 /// NFD-E. The lateness of real links has heavy tails: with `P(x > m) = b / m` the density `b / m^2`
 /// is the same everywhere if `m` grows with the root of `b`.
 ///
-/// **What is learnt**, in 24 bytes of integers, of beats that are not delayed by a pause of our own:
+/// **What is learnt**, in 24 bytes, of beats that are not delayed by a pause of our own:
 ///
 /// * The *level* of the delay falls by 1/16 of the way to each beat and rises by 1/64, never by
 ///   more than 3/64 periods: so the queue that an outage leaves behind does not lift it. After a
@@ -38,7 +38,7 @@ use super::{Beat, Formula, Source, Term};
 ///
 /// The mean patience beyond the expected arrival is about `a / 3` periods on restless links, `a / 6`
 /// on calm ones; 2 to 8 are useful, the default is 4. The floor and the ceiling of the
-/// configuration bound it.
+/// configuration bound it. Periods and margins of more than about 13 days count as that.
 ///
 /// ```
 /// use heartbeat_proto::Config;
