@@ -47,114 +47,19 @@
 
 mod any_all;
 #[cfg(feature = "detectors")]
-mod bertier;
-#[cfg(feature = "detectors")]
-pub(crate) mod bits;
-#[cfg(feature = "detectors")]
-mod chen;
-#[cfg(feature = "detectors")]
-mod compact;
+mod catalogue;
 mod deadline;
-#[cfg(feature = "detectors")]
-pub(crate) mod delays;
-#[cfg(feature = "detectors")]
-mod formula;
-#[cfg(feature = "detectors")]
-pub(crate) mod gaps;
-#[cfg(feature = "detectors")]
-mod hazard;
-#[cfg(feature = "detectors")]
-mod jacobson;
-#[cfg(feature = "detectors")]
-mod k_of_n;
-#[cfg(feature = "detectors")]
-mod lateness;
-#[cfg(feature = "detectors")]
-mod misses;
-#[cfg(feature = "detectors")]
-mod phi;
-#[cfg(feature = "detectors")]
-mod phi_exponential;
-#[cfg(feature = "detectors")]
-mod phi_logistic;
-#[cfg(feature = "detectors")]
-mod phi_normal;
-#[cfg(feature = "detectors")]
-mod ranked;
-#[cfg(feature = "detectors")]
-mod retransmission;
-#[cfg(feature = "detectors")]
-mod satzger;
-#[cfg(feature = "detectors")]
-mod shadow;
-#[cfg(feature = "detectors")]
-mod source;
-#[cfg(feature = "detectors")]
-pub mod tail;
-#[cfg(feature = "detectors")]
-mod two_windows;
-#[cfg(feature = "detectors")]
-pub(crate) mod window;
 
 use core::fmt::Debug;
 use core::hash::Hash;
 
 pub use any_all::{All, Any};
 #[cfg(feature = "detectors")]
-pub use bertier::Bertier;
-#[cfg(feature = "detectors")]
-pub use bits::ParameterError;
-#[cfg(feature = "detectors")]
-pub use chen::Chen;
-#[cfg(feature = "detectors")]
-pub use compact::Compact;
+pub use catalogue::*;
 pub use deadline::Deadline;
-#[cfg(feature = "detectors")]
-pub use formula::{Beat, Formula, Learnt, Term};
-#[cfg(feature = "detectors")]
-pub use hazard::Hazard;
-#[cfg(feature = "detectors")]
-pub use jacobson::Jacobson;
-#[cfg(feature = "detectors")]
-pub use k_of_n::KOfN;
-#[cfg(feature = "detectors")]
-pub use misses::Misses;
-#[cfg(feature = "detectors")]
-pub use phi::Accrual;
-#[cfg(feature = "detectors")]
-pub use phi_exponential::PhiExponential;
-#[cfg(feature = "detectors")]
-pub use phi_logistic::PhiLogistic;
-#[cfg(feature = "detectors")]
-pub use phi_normal::PhiNormal;
-#[cfg(feature = "detectors")]
-pub use retransmission::Retransmission;
-#[cfg(feature = "detectors")]
-pub use satzger::Satzger;
-#[cfg(feature = "detectors")]
-pub use shadow::{Opinions, Shadow, ShadowState};
-#[cfg(feature = "detectors")]
-pub use source::Source;
-#[cfg(feature = "detectors")]
-pub use two_windows::TwoWindows;
 
 use crate::rtt::Rtt;
 use crate::time::Timestamp;
-
-/// What formulas remember: opaque values, named so that states can be.
-#[cfg(feature = "detectors")]
-pub mod memory {
-    pub use super::bertier::Errors;
-    pub use super::compact::Gist;
-    pub use super::delays::Delays;
-    pub use super::gaps::Gaps;
-    pub use super::jacobson::Averages;
-    pub use super::k_of_n::Probes;
-    pub use super::lateness::Lateness;
-    pub use super::misses::Ticks;
-    pub use super::ranked::Ranked;
-    pub use super::retransmission::RoundTrips;
-}
 
 /// A policy that turns a stream of evidence into a deadline. The policy lives in the
 /// [`Config`](crate::Config), shared by all peers; what it learns of one peer is its `State`. One

@@ -286,7 +286,7 @@ impl Check for Exact {
         let mut young = Run::new(detector, PERIOD);
         let rough = rough(6, 20_000);
         old.play(source, &rough);
-        let steady: Vec<Beat> = (20_100..20_700).map(steady_beat).collect();
+        let steady: Vec<Beat> = (20_100..20_800).map(steady_beat).collect();
         old.play(source, &steady);
         young.play(source, &steady);
         if !name.starts_with("misses") {

@@ -1,7 +1,7 @@
 //! [`Hazard`]: the equal-hazard margin.
 
 use super::bits::ParameterError;
-use super::lateness::{Arrival, Lateness, nanos};
+use super::lateness::{Arrival, Lateness, Patience, nanos, period};
 use super::{Beat, Formula, Source, Term};
 
 /// The equal-hazard margin: patient where the link is restless, quick where it is calm. One knob.
@@ -16,7 +16,7 @@ use super::{Beat, Formula, Source, Term};
 /// NFD-E. The lateness of real links has heavy tails: with `P(x > m) = b / m` the density `b / m^2`
 /// is the same everywhere if `m` grows with the root of `b`.
 ///
-/// **What is learnt**, in 24 bytes of integers, of beats that are not delayed by a pause of our own:
+/// **What is learnt**, in 24 bytes, of beats that are not delayed by a pause of our own:
 ///
 /// * The *level* of the delay falls by 1/16 of the way to each beat and rises by 1/64, never by
 ///   more than 3/64 periods: so the queue that an outage leaves behind does not lift it. After a
@@ -38,7 +38,7 @@ use super::{Beat, Formula, Source, Term};
 ///
 /// The mean patience beyond the expected arrival is about `a / 3` periods on restless links, `a / 6`
 /// on calm ones; 2 to 8 are useful, the default is 4. The floor and the ceiling of the
-/// configuration bound it.
+/// configuration bound it. Periods and margins of more than about 13 days count as that.
 ///
 /// ```
 /// use heartbeat_proto::Config;
@@ -48,34 +48,12 @@ use super::{Beat, Formula, Source, Term};
 /// let patient = Hazard::new(8.0).expect("in range").on(Source::Pongs);
 /// # Ok::<(), heartbeat_proto::ConfigError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// The default: the knob is 4, the source are beats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hazard {
     source: Source,
-    /// The knob in hundredths.
-    hundredths: u32,
-}
-
-/// The range of the knob.
-const LEAST: f64 = 0.01;
-const MOST: f64 = 1000.0;
-
-/// The knob in hundredths.
-pub(crate) const fn hundredths(patience: f64) -> Result<u32, ParameterError> {
-    if patience >= LEAST && patience <= MOST {
-        Ok((patience * 100.0 + 0.5) as u32)
-    } else {
-        Err(ParameterError { name: "patience", found: patience, least: LEAST, most: MOST })
-    }
-}
-
-/// The knob of [`Hazard::default`], in hundredths.
-pub(crate) const USUAL: u32 = 400;
-
-impl Default for Hazard {
-    /// The knob is 4, the source are beats.
-    fn default() -> Self {
-        Self { source: Source::Beats, hundredths: USUAL }
-    }
+    patience: Patience,
 }
 
 impl Hazard {
@@ -85,8 +63,8 @@ impl Hazard {
     ///
     /// It is out of its range.
     pub const fn new(patience: f64) -> Result<Self, ParameterError> {
-        match hundredths(patience) {
-            Ok(hundredths) => Ok(Self { source: Source::Beats, hundredths }),
+        match Patience::new(patience) {
+            Ok(patience) => Ok(Self { source: Source::Beats, patience }),
             Err(error) => Err(error),
         }
     }
@@ -107,7 +85,7 @@ impl Formula for Hazard {
 
     /// Rules DT21 to DT23.
     fn term(&self, memory: &mut Lateness, beat: &Beat) -> Option<Term> {
-        let (period, gap) = (nanos(beat.period_nanos), nanos(beat.gap_nanos));
+        let (period, gap) = (period(beat.period_nanos), nanos(beat.gap_nanos));
         let slower = beat.slower_nanos.unwrap_or_else(|| {
             gap.saturating_sub(period.saturating_mul(beat.steps.into())) // As if sent in time.
         });
@@ -118,8 +96,11 @@ impl Formula for Hazard {
             in_burst: gap < period / 2,
             teaches: beat.teaches,
         });
-        let margin = memory.margin(period, self.hundredths);
-        let traffic = period.saturating_add(margin) as u64;
-        Some(Term { beat: memory.patience(period, margin), traffic })
+        let margin = memory.margin(period, self.patience);
+        let patience = memory.patience(period, margin);
+        Some(Term {
+            beat: patience.saturating_add(memory.ahead),
+            traffic: (period + margin) as u64,
+        })
     }
 }

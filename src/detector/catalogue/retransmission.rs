@@ -18,8 +18,8 @@ use crate::time::nanos;
 ///
 /// Neither backs off here: what happens after the deadline is the machine's to decide. For liveness
 /// the deviation forgets too soon, within about four pongs; nothing is rejected as an outlier.
-/// [`Deadline::rtt_adaptive`](super::Deadline::rtt_adaptive) waits for several such timeouts, and
-/// keeps no state.
+/// [`Deadline::rtt_adaptive`](crate::detector::Deadline::rtt_adaptive) waits for several such
+/// timeouts, and keeps no state.
 ///
 /// ```
 /// use core::time::Duration;
