@@ -224,7 +224,6 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
 
     /// Steady; the newest ping is the only one that is out, it is judged, and its round trip counts.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "part of every pong")]
     pub(crate) const fn awaits_newest_only(&self) -> bool {
         const ASKED: u64 = SPECIAL | WAITING.mask() | AMBIGUITY.mask() | UNANSWERED.mask();
         const WANTED: u64 =
@@ -234,7 +233,6 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
 
     /// Steady; nothing is out, and the last evidence excuses no slot.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "part of every ping")]
     pub(crate) const fn awaits_nothing(&self) -> bool {
         const ASKED: u64 =
             SPECIAL | WAITING.mask() | AMBIGUITY.mask() | UNANSWERED.mask() | HEARD_TRAFFIC.mask();
