@@ -254,7 +254,7 @@ fn a_knob_is_chosen_on_the_other_traces() {
     let make = |periods: f64, _: &Link| {
         Some(Trial::new(Deadline::fixed()).with_timeout((periods * 1e9) as u64))
     };
-    let fixed = Contender::new("fixed", Role::Published, vec![1.2, 2.5, 3.2], make);
+    let fixed = Contender::new("fixed", Role::Published, vec![1.2, 2.5], make);
     let other = Contender::new("other", Role::Candidate, vec![2.5, 3.2], make);
     let race = |field: &Field| {
         let run = |one: &Contender| -> Vec<_> {
@@ -271,18 +271,29 @@ fn a_knob_is_chosen_on_the_other_traces() {
     assert_eq!(row("fixed").score, 1.0);
     assert_eq!(row("other").ratios[2], Some(1.0));
 
-    // A reference that bears the pairs as fast makes the choice of the others a bad one.
+    // A reference that bears the pairs, and is faster, makes the choice of the others a bad one: 3.2
+    // periods would have been the better ones.
     let mut points = points;
     let mut lucky = points[2].of("fixed").next().unwrap().clone();
     "lucky".clone_into(&mut lucky.contender);
-    lucky.outcome.mistakes = 0;
+    lucky.outcome.mistakes = 1;
     lucky.outcome.suspected = 0.0;
     points[2].0.push(lucky);
     let unseen = Unseen::new(fields.iter().zip(&points));
     let other = unseen.rows.iter().find(|row| row.contender == "other").unwrap();
     assert_eq!((other.ratios[0], other.ratios[1]), (None, None));
-    // Eleven to one; or eight, were it suspicious for too long.
-    assert!((other.ratios[2].unwrap() - 11.0).abs() < 1e-9, "{other:?}");
+    assert!((other.ratios[2].unwrap() - 11.0 / 2.0).abs() < 1e-9, "{other:?}");
+
+    // Suspicious for too long: eight. And nobody is judged where no published one is as fast.
+    let theirs = points[2].0.iter_mut().filter(|point| point.contender == "other");
+    theirs.for_each(|point| point.outcome.suspected = 1e12);
+    let unseen = |points: &[Points; 3]| {
+        let unseen = Unseen::new(fields.iter().zip(points));
+        unseen.rows.iter().find(|row| row.contender == "other").and_then(|row| row.ratios[2])
+    };
+    assert!((unseen(&points).unwrap() - 8.0).abs() < 1e-9);
+    points[2].0.retain(|point| point.role == Role::Candidate);
+    assert_eq!(unseen(&points), None);
 }
 
 /// RY9: the scenarios are what they claim.
