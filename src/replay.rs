@@ -4,7 +4,8 @@
 //! A [`Reader`] makes [`Trace`]s of CSV files, of the output of `ping` and of what `heartbeat record`
 //! wrote; [`synthetic`] makes them of a seed. A [`Contender`] is a detector of any type with a knob; a
 //! [`Field`] runs it over a trace and gives an [`Outcome`] for each value of the knob; [`Points`]
-//! compare contenders at equal mean detection time; a [`Score`] adds that up over traces and budgets.
+//! compare contenders at equal mean detection time; a [`Score`] adds that up over traces and budgets,
+//! [`Unseen`] without hindsight.
 //! [`play`] lets a whole configuration live through a segment.
 //! Nothing here prints, and nothing reads a clock. The rules are those of `docs/SPEC.md`, section
 //! 15.6.
@@ -34,6 +35,7 @@ mod score;
 mod synthetic;
 mod tally;
 mod trace;
+mod unseen;
 
 pub use contender::{Contender, Role, Trial};
 pub use field::{Field, Point, Points};
@@ -44,3 +46,4 @@ pub use score::{BUDGETS, Cell, Row, Score};
 pub use synthetic::synthetic;
 pub use tally::{Outcome, Tally};
 pub use trace::{Arrival, Kind, Link, Sample, Segment, Trace};
+pub use unseen::{Unseen, UnseenRow};

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The checks that take too long for .ci/run; docs/TESTING.md says what each is and what it last gave.
-#   tests/long.sh [PART ...]     parts: features random sim model faults fuzz mutants failures soak; all of them take most of a day
+#   tests/long.sh [PART ...]     parts: features random sim model detectors faults fuzz mutants failures soak; all of them take most of a day
 # PROPTEST_CASES and FUZZ_SECONDS (for each target) override the defaults. What cannot be had says SKIP.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +22,14 @@ sim() { cargo test --locked --release --features sim --test sim -- --include-ign
 
 # The closed model with larger constants: about eleven million states, under 2 GB.
 model() { cargo test --locked --release --all-features --test model large_worlds -- --ignored --nocapture; }
+
+# The detectors on scenarios of other seeds, and each trace with a knob chosen on the others.
+detectors() {
+    for seed in 1 2 3 4 5 6; do
+        cargo run --locked --release --features cli -- replay "--synthetic=$seed" --score
+    done
+    cargo run --locked --release --features cli -- replay tests/data/traces --synthetic --score
+}
 
 # Each fault made by hand against every layer of tests, as a table.
 faults() { mutants faults; }
@@ -45,7 +53,7 @@ failures() { cargo test --locked --all-features --test failures -- --include-ign
 # A million connects and kills, ten thousand live connections for five minutes.
 soak() { cargo test --locked --features tokio --test soak -- --full; }
 
-for part in "${@:-features random sim model faults fuzz mutants failures soak}"; do
+for part in "${@:-features random sim model detectors faults fuzz mutants failures soak}"; do
     for name in $part; do
         printf '\n=== %s\n' "$name"
         "$name"

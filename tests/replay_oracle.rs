@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use heartbeat_proto::replay::{Contender, Field, Outcome, Points, Reader, Role, contenders};
+use heartbeat_proto::replay::{
+    Arrival, Contender, Field, Link, Outcome, Points, Reader, Role, Tally, contenders,
+};
 
 /// One row of the golden table; spans in nanoseconds.
 struct Golden {
@@ -191,4 +193,49 @@ fn cell(field: &Field, points: &Points, line: &str) {
     let best = |name| Some((name, points.best(name, budget, guard)?.outcome.mistakes));
     let found: BTreeMap<&str, u64> = points.names().into_iter().filter_map(best).collect();
     assert_eq!(found, told, "{} {line}", field.name);
+}
+
+/// RY4, RY5: why k-of-n is ahead on this trace at half a period (`docs/DETECTORS.md`). It judges
+/// probes by when they left; who hears beats alone takes a ping that left late for silence.
+#[test]
+fn where_the_prober_is_late_its_clock_says_more_than_the_beats() {
+    let field = &fields()["5g-urban-100ms"];
+    let contenders = contenders();
+    let hazard = contenders.iter().find(|one| one.name() == "hazard").expect("ours");
+    let millis = |span: u64| span / 1_000_000;
+    // The best point of the cell.
+    let knob = hazard.grid().iter().copied().find(|&knob| knob > 2.0).expect("in the grid");
+    let (mut mistakes, mut late) = (0, 0);
+    for link in &field.links {
+        let deadlines = hazard.deadlines(knob, link).expect("its own knob");
+        let pairs = link.arrivals.windows(2).zip(deadlines).skip(link.warm);
+        let wrong = |pair: &[Arrival], deadline| deadline > pair[0].at && deadline < pair[1].at;
+        for (pair, _) in pairs.filter(|(pair, deadline)| wrong(pair, *deadline)) {
+            mistakes += 1;
+            let [gap, delay] = [pair[1].sent - pair[0].sent, pair[1].at - pair[1].sent].map(millis);
+            late += u32::from(gap > 140 && delay < 25);
+        }
+    }
+    assert_eq!((mistakes, late), (15, 8));
+
+    // The same detector, were it told when the next ping leaves.
+    let told = |link: &Link, deadlines: Vec<u64>| -> Vec<u64> {
+        let moved = |(pair, deadline): (&[Arrival], u64)| {
+            let gap = (pair[1].sent - pair[0].sent).saturating_sub(link.period);
+            if deadline > pair[0].at && pair[1].seq == pair[0].seq + 1 {
+                deadline + gap
+            } else {
+                deadline
+            }
+        };
+        link.arrivals.windows(2).zip(deadlines).map(moved).collect()
+    };
+    let best = hazard.grid().iter().filter_map(|&knob| {
+        let mut tally = Tally::new();
+        for link in &field.links {
+            tally.add(link, &told(link, hazard.deadlines(knob, link)?));
+        }
+        tally.outcome().filter(|outcome| outcome.mean <= field.budget(0.5))
+    });
+    assert_eq!(best.map(|outcome| outcome.mistakes).min(), Some(6));
 }

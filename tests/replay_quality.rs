@@ -9,7 +9,7 @@
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::replay::{
     Contender, Field, Kind, Link, Outcome, Points, Role, Sample, Score, Segment, Tally, Trace,
-    Trial, contenders, synthetic,
+    Trial, Unseen, contenders, synthetic,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -239,6 +239,61 @@ fn the_score_is_a_geometric_mean() {
     let score = Score::new([(&field, &without)]);
     let slow = score.rows.iter().find(|row| row.contender == "slow").unwrap();
     assert!((slow.score - 8.0).abs() < 1e-9 && slow.missing == 2);
+}
+
+/// RY11: the knob that served others best, on a link that nobody saw.
+#[test]
+fn a_knob_is_chosen_on_the_other_traces() {
+    let losing = |name: &str, burst: u32| {
+        let odd: Vec<_> =
+            (0..10).flat_map(|i| (0..burst).map(move |j| (150 + 10 * i + j, None))).collect();
+        Field::new(&Trace::new(name.to_owned(), vec![segment(300, &odd)])).unwrap()
+    };
+    // Single losses on two links, pairs on the third: 2.5 periods bear the first ones alone.
+    let fields = [losing("a", 1), losing("b", 1), losing("c", 2)];
+    let make = |periods: f64, _: &Link| {
+        Some(Trial::new(Deadline::fixed()).with_timeout((periods * 1e9) as u64))
+    };
+    let fixed = Contender::new("fixed", Role::Published, vec![1.2, 2.5], make);
+    let other = Contender::new("other", Role::Candidate, vec![2.5, 3.2], make);
+    let race = |field: &Field| {
+        let run = |one: &Contender| -> Vec<_> {
+            one.grid().iter().filter_map(|&knob| field.point(one, knob, false)).collect()
+        };
+        Points([run(&fixed), run(&other)].concat())
+    };
+    let points = fields.each_ref().map(race);
+    let unseen = Unseen::new(fields.iter().zip(&points));
+    assert_eq!(unseen.traces, ["a", "b", "c"]);
+    // "fixed" is the reference, at whatever knob. For "c" the others would have 2.5 periods, which
+    // makes ten mistakes there: as many as the best that is as fast.
+    let row = |name: &str| unseen.rows.iter().find(|row| row.contender == name).unwrap().clone();
+    assert_eq!(row("fixed").score, 1.0);
+    assert_eq!(row("other").ratios[2], Some(1.0));
+
+    // A reference that bears the pairs, and is faster, makes the choice of the others a bad one: 3.2
+    // periods would have been the better ones.
+    let mut points = points;
+    let mut lucky = points[2].of("fixed").next().unwrap().clone();
+    "lucky".clone_into(&mut lucky.contender);
+    lucky.outcome.mistakes = 1;
+    lucky.outcome.suspected = 0.0;
+    points[2].0.push(lucky);
+    let unseen = Unseen::new(fields.iter().zip(&points));
+    let other = unseen.rows.iter().find(|row| row.contender == "other").unwrap();
+    assert_eq!((other.ratios[0], other.ratios[1]), (None, None));
+    assert!((other.ratios[2].unwrap() - 11.0 / 2.0).abs() < 1e-9, "{other:?}");
+
+    // Suspicious for too long: eight. And nobody is judged where no published one is as fast.
+    let theirs = points[2].0.iter_mut().filter(|point| point.contender == "other");
+    theirs.for_each(|point| point.outcome.suspected = 1e12);
+    let unseen = |points: &[Points; 3]| {
+        let unseen = Unseen::new(fields.iter().zip(points));
+        unseen.rows.iter().find(|row| row.contender == "other").and_then(|row| row.ratios[2])
+    };
+    assert!((unseen(&points).unwrap() - 8.0).abs() < 1e-9);
+    points[2].0.retain(|point| point.role == Role::Candidate);
+    assert_eq!(unseen(&points), None);
 }
 
 /// RY9: the scenarios are what they claim.

@@ -13,7 +13,7 @@ use super::field::{Field, Points};
 pub const BUDGETS: [f64; 7] = [0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0];
 
 /// What a cell counts for a contender that has no point in it.
-const NO_POINT: f64 = 8.0;
+pub(super) const NO_POINT: f64 = 8.0;
 
 /// A trace at one budget.
 #[derive(Clone, Debug)]

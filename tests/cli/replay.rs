@@ -83,6 +83,18 @@ fn the_score_is_told_for_every_detector() {
     }
     let table = ok(&["replay", &trace, "--score", "--detectors", "hazard"]);
     assert!(table.contains("score over ") && table.contains("of the best"), "{table}");
+    // One trace leaves no other to choose a knob on.
+    assert!(!table.contains("all other traces") && events(&lines, "unseen").is_empty());
+    let short = ["a.csv", "b.csv"].map(|name| directory.write(name, &outages(600, 3)));
+    let two = ["replay", &short[0], &short[1], "--score", "--detectors", "hazard"];
+    let table = ok(&two);
+    assert!(table.contains("with a knob chosen on all other traces"), "{table}");
+    let lines = json_lines(&ok(&[&two[..], &["--json"]].concat()));
+    let unseen = events(&lines, "unseen");
+    // Three lines a detector: each trace, and all.
+    let all: Vec<_> = unseen.iter().filter(|line| line["trace"].is_null()).collect();
+    assert!(!all.is_empty() && unseen.len() == 3 * all.len(), "{unseen:?}");
+    assert!(all.iter().all(|line| line["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use heartbeat_proto::replay::{
-    Contender, Reader, Role, Score, Segment, Trace, contenders, synthetic,
+    Contender, Reader, Role, Score, Segment, Trace, Unseen, contenders, synthetic,
 };
 
 use self::against::{Limits, Play};
@@ -34,7 +34,8 @@ use crate::usage::Usage;
 /// the shortest mean detection time, in periods, with at most one mistake an hour, and with none. `-`:
 /// no point within the budget, or one that stays suspicious for more than twice as long as a constant
 /// margin does. --score makes one number of it: the geometric mean, over all traces and m, of the
-/// mistakes + 1 over those of the best published detector + 1.
+/// mistakes + 1 over those of the best published detector + 1. With several traces it tells as well how
+/// each does with a knob chosen on all the others.
 ///
 /// With --candidate a configuration is played instead, by the rules of `heartbeat watch --config`,
 /// through the machine itself: each ping meets the path as the sample of its time did. With --against
@@ -47,6 +48,7 @@ use crate::usage::Usage;
 ///              mistake_ms, accuracy, hours
 ///     cell     trace, periods, reference, holder, mistakes {detector: n or null}
 ///     score    detector, score, cells, at_best, missing, worst, worst_cell
+///     unseen   detector, trace left out (null: all), ratio
 ///     played   rules (the file), trace, segment, suspicions, losses, distrusted_ms, hours,
 ///              pings, detection_mean_ms, detection_max_ms
 ///     compared better, losses [old, new], detection_mean_ms [old, new]
@@ -138,6 +140,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let races = race::run(&traces, &contenders, quantile)?;
     let score =
         args.score.then(|| Score::new(races.iter().map(|race| (&race.field, &race.points))));
+    let unseen = (args.score && races.len() > 1)
+        .then(|| Unseen::new(races.iter().map(|race| (&race.field, &race.points))));
     if let Some(path) = &args.csv {
         write(path, &csv::points(&races))?;
     }
@@ -146,8 +150,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         write(path, &html::of_detectors(&races, score.as_ref(), timeline.transpose()?)?)?;
     }
     match (&score, args.json) {
-        (_, true) => record::tell(&races, score.as_ref()),
-        (Some(score), false) => table::score(score, &races),
+        (_, true) => record::tell(&races, score.as_ref(), unseen.as_ref()),
+        (Some(score), false) => table::score(score, unseen.as_ref(), &races),
         (None, false) => races.iter().for_each(table::race),
     }
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use heartbeat_proto::replay::Score;
+use heartbeat_proto::replay::{Score, Unseen};
 use serde::Serialize;
 
 use super::race::Race;
@@ -40,6 +40,11 @@ pub(crate) enum Record<'a> {
         worst: Option<f64>,
         worst_cell: Option<String>,
     },
+    Unseen {
+        detector: &'a str,
+        trace: Option<&'a str>,
+        ratio: Option<f64>,
+    },
     Played {
         rules: &'a str,
         trace: &'a str,
@@ -60,7 +65,7 @@ pub(crate) enum Record<'a> {
 }
 
 /// Every point, every cell, every score.
-pub(crate) fn tell(races: &[Race], score: Option<&Score>) {
+pub(crate) fn tell(races: &[Race], score: Option<&Score>, unseen: Option<&Unseen>) {
     for race in races {
         for point in &race.points.0 {
             let o = &point.outcome;
@@ -104,5 +109,12 @@ pub(crate) fn tell(races: &[Race], score: Option<&Score>) {
             worst: row.worst.map(|worst| worst.0),
             worst_cell: row.worst.map(place),
         });
+    }
+    for row in unseen.iter().flat_map(|unseen| &unseen.rows) {
+        let traces = unseen.iter().flat_map(|unseen| &unseen.traces).map(|trace| Some(&**trace));
+        let all = row.ratios.iter().copied().chain([Some(row.score)]);
+        for (trace, ratio) in traces.chain([None]).zip(all) {
+            say::json(&Record::Unseen { detector: &row.contender, trace, ratio });
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Tables on the terminal.
 
 use console::{Alignment, measure_text_width, pad_str, style};
-use heartbeat_proto::replay::{Role, Row, Score};
+use heartbeat_proto::replay::{Role, Row, Score, Unseen};
 
 use super::line;
 use super::race::Race;
@@ -131,9 +131,31 @@ pub(crate) fn cell_rows(score: &Score, races: &[Race]) -> Rows {
     rows
 }
 
-pub(crate) fn score(score: &Score, races: &[Race]) {
+/// A trace a row, the detectors from the best one on: as many as fit.
+fn unseen_rows(unseen: &Unseen) -> Rows {
+    let best = || unseen.rows.iter().take(6);
+    let row = |name: &str, cell: &dyn Fn(usize) -> Option<f64>| {
+        let cells =
+            (0..best().count()).map(|i| cell(i).map_or("-".to_owned(), |r| format!("{r:.2}")));
+        [name.to_owned()].into_iter().chain(cells).collect::<Vec<_>>()
+    };
+    let head = ["left out".to_owned()].into_iter().chain(best().map(|row| row.contender.clone()));
+    let mut rows = vec![head.collect()];
+    for (i, trace) in unseen.traces.iter().enumerate() {
+        rows.push(row(trace, &|column| unseen.rows[column].ratios[i]));
+    }
+    rows.push(row("all", &|column| Some(unseen.rows[column].score)));
+    rows
+}
+
+pub(crate) fn score(score: &Score, unseen: Option<&Unseen>, races: &[Race]) {
     columns(&cell_rows(score, races));
     line("");
     line(style(format!("score over {} cells", score.cells.len())).cyan());
     columns(&score_rows(score));
+    if let Some(unseen) = unseen {
+        line("");
+        line(style("with a knob chosen on all other traces").cyan());
+        columns(&unseen_rows(unseen));
+    }
 }
