@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 ///   without a stamp renew trust and teach nothing.
 /// * The spread is kept as a root in 16 bits, 2^-14 periods; the deadline to 2^-26 of its span.
 /// * After a pause of our own the first evidence teaches nothing, nor do beats that come in a burst
-///   after it, more than half a period late; not for one period.
+///   after it, more than half a period late; not for one period. Nor do these take back the trust
+///   that there was, or that the pause gave.
 ///
 /// ```
 /// use heartbeat_proto::Config;
@@ -97,28 +98,32 @@ impl Compact {
         lateness.hear(&Arrival { period, late, ahead, in_burst, teaches });
         let margin = lateness.margin(period, self.hundredths);
         let patience = lateness.patience(period, margin).saturating_sub(lateness.ahead);
+        let before = state.knows().then(|| state.expected().wrapping_add(state.patience.nanos()));
         state.newest = sent;
         state.level = delay.wrapping_add_signed(lateness.ahead);
         state.patience = Span::new(patience.max(0) as u64);
         state.spread = nearest_root(lateness.square);
         state.lessons = lateness.lessons;
         state.run = Run::new(lateness.stale, !teaches);
+        if let Some(end) = before.filter(|_| !teaches) {
+            state.trust_until(end); // DT4: what waited for us takes nothing back.
+        }
     }
 
     /// DT2: life that is no beat of the source.
     fn traffic(self, state: &mut Gist, evidence: &Evidence) {
         state.run.hear();
-        if !state.knows() {
-            return;
-        }
+        self.renew(state, evidence);
+    }
+
+    /// Trust for a usual term from now on, if anything is known.
+    fn renew(self, state: &mut Gist, evidence: &Evidence) {
         let period = nanos(evidence.period_nanos);
         let spread = u64::from(state.spread);
         let lateness =
             Lateness { square: spread * spread, lessons: state.lessons, ..Lateness::default() };
         let term = period.saturating_add(lateness.margin(period, self.hundredths));
-        let since = signed(evidence.at.as_nanos().wrapping_sub(state.expected()));
-        let patience = since.saturating_add(term).max(0) as u64;
-        state.patience = state.patience.max(Span::new(patience));
+        state.trust_until(evidence.at.as_nanos().wrapping_add(term as u64));
     }
 }
 
@@ -159,6 +164,14 @@ impl Gist {
     /// When the newest beat was expected, on our clock.
     const fn expected(&self) -> u64 {
         self.newest.wrapping_add(self.level)
+    }
+
+    /// If it knows anything, it trusts until then at least.
+    fn trust_until(&mut self, end: u64) {
+        if self.knows() {
+            let patience = signed(end.wrapping_sub(self.expected())).max(0);
+            self.patience = self.patience.max(Span::new(patience as u64));
+        }
     }
 }
 
@@ -224,6 +237,7 @@ impl Detector for Compact {
     fn learn(&self, state: &mut Gist, evidence: &Evidence) {
         if evidence.in_pause || evidence.sign == Sign::Pause {
             state.run.pause();
+            self.renew(state, evidence); // DT4
         }
         if !evidence.sign.renews() {
             return;
