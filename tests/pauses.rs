@@ -269,8 +269,8 @@ fn a_restless_link_is_spared() {
     spares("syn-wan-lognormal", 16.0);
 }
 
-/// DT3: what seems to be overtaken gives no trust for ten periods. That is the price of a peer whose
-/// stamps are not monotonic: one mistake each time, and nobody is given up with a floor above that.
+/// DT3: what seems to be overtaken gives no trust for ten periods. That is the price of a peer
+/// whose stamps are not monotonic: one suspicion each time.
 #[test]
 fn stamps_that_leap_back_cost_a_suspicion() {
     for trouble in [Trouble::PeerBack(HOUR), Trouble::PeerBack(500 * MS)] {
