@@ -81,7 +81,7 @@ use self::slab::Slab;
 use self::wheel::{Batch, MOST_SLOTS, Standing, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, NEVER};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::ledger::Echo;
@@ -449,8 +449,13 @@ impl<D: Detector> Fleet<D> {
         // The short-cuts of `step`, without a look at the deadlines before them.
         match event {
             Event::PongReceived { id, hold, calm: false, .. } if standing == Standing::NotDue => {
+                let before = Before::of(state, NEVER);
                 if let Some(next) = answer(config, state, event, (id, hold), now, &mut actions) {
-                    self.census.record_answer(actions.rtt_micros);
+                    if actions.is_empty() {
+                        self.census.record_answer(actions.rtt_micros);
+                    } else {
+                        self.census.record(config, state, before, &event, now, &actions);
+                    }
                     self.wheel.set(slot, next);
                     return actions;
                 }

@@ -170,11 +170,25 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
     out: &mut Actions,
 ) -> Option<u64> {
     let before = cfg!(debug_assertions).then_some(*state);
-    let next = steady::answer(config, state, id, hold, now, out)?;
+    let mut next = steady::answer(config, state, id, hold, now, out)?;
+    if next <= now {
+        next = settle(config, state, now, out);
+    }
     if let Some(before) = before {
         assert_no_other(config, before, event, now, NEVER, (state, next, out));
     }
     Some(next)
+}
+
+/// The detector trusts no more, in spite of the evidence: it came too late.
+#[cold]
+fn settle<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    now: u64,
+    out: &mut Actions,
+) -> u64 {
+    Call::new(config, state, now, out).settle()
 }
 
 /// [`steady::probe`].

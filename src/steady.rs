@@ -21,8 +21,8 @@ use crate::state::PeerState;
 use crate::time::{Timestamp, nanos};
 
 /// The answer to the newest ping, the only one out, came in time, and nothing was due before it
-/// (rules E3, E4, E6, J10, J13). Returns the next wake-up; `None`: it was anything else, and nothing
-/// is changed.
+/// (rules E3, E4, E6, J10, J13). Returns the next wake-up, which is past if the detector trusts the
+/// peer no more for all that; `None`: it was anything else, and nothing is changed.
 #[inline(always)]
 pub(crate) fn answer<D: Detector, L: Ledger>(
     config: &Config<D>,

@@ -178,6 +178,20 @@ fn what_is_refused_is_told_with_its_line() {
     }
 }
 
+/// RY1: what is cited in a mistake is not as long as whoever wrote the text liked.
+#[test]
+fn mistakes_are_short() {
+    let long = "0".repeat(10_000);
+    for text in [
+        format!("PING a\n8 bytes from a: icmp_seq=1 time={long}x ms\n"),
+        format!("seq,send_us,delay_us\n1,{long}9999999999999999,3\n"),
+        format!("seq,send_us,delay_us\n{long}9999999999,1,3\n"),
+    ] {
+        let error = read(&text).expect_err("no number");
+        assert!(error.to_string().len() < 100, "{error}");
+    }
+}
+
 /// RY1: a clock that is set back makes no trace.
 #[test]
 fn a_wall_clock_that_is_set_back_is_refused() {

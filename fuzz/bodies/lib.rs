@@ -21,6 +21,7 @@ pub mod auth;
 mod compare;
 pub mod config;
 pub mod datagram;
+pub mod detector;
 pub mod differential;
 mod input;
 pub mod machine;
@@ -34,7 +35,9 @@ mod script;
 mod silence;
 pub mod stream;
 pub mod supervisor;
+pub mod trace;
 mod watch;
+pub mod wish;
 
 /// Whether every call is printed: the script of a finding.
 pub static TRACE: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);
@@ -48,7 +51,7 @@ pub fn trace_if_asked() {
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus as well.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("machine", machine::run),
     ("pair", pair::run),
     ("differential", differential::run),
@@ -57,4 +60,7 @@ pub const TARGETS: [(&str, Body); 8] = [
     ("auth", auth::run),
     ("config", config::run),
     ("supervisor", supervisor::run),
+    ("detector", detector::run),
+    ("trace", trace::run),
+    ("wish", wish::run),
 ];

@@ -98,7 +98,11 @@ fn recurs_after(link: &Link<'_>, wish: Parts, interval: f64) -> bool {
         if all_fail * wish.every <= interval || left <= 0.0 {
             break;
         }
-        all_fail *= if j == 1 { link.first_fails(left) } else { link.next_fails(left) };
+        let fails = if j == 1 { link.first_fails(left) } else { link.next_fails(left) };
+        if fails >= 1.0 {
+            break; // Nor does one that has even less time.
+        }
+        all_fail *= fails;
     }
     all_fail * wish.every <= interval
 }

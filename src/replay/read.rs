@@ -211,13 +211,17 @@ pub(crate) fn wrong(line: usize, mistake: Mistake) -> TextError {
 
 /// A number of a field.
 pub(crate) fn number<T: core::str::FromStr>(line: usize, field: &str) -> Result<T, TextError> {
-    let field = field.trim();
-    field.parse().map_err(|_| wrong(line, Mistake::Number(field.chars().take(40).collect())))
+    field.trim().parse().map_err(|_| no_number(line, field))
 }
 
 /// A span or time of up to two years in nanoseconds, from microseconds.
 pub(crate) fn nanos(line: usize, field: &str) -> Result<u64, TextError> {
     let micros: u64 = number(line, field)?;
     let nanos = micros.checked_mul(1000).filter(|&nanos| nanos < LONGEST);
-    nanos.ok_or_else(|| wrong(line, Mistake::Number(field.trim().to_string())))
+    nanos.ok_or_else(|| no_number(line, field))
+}
+
+/// As much of the field as helps to find it.
+pub(crate) fn no_number(line: usize, field: &str) -> TextError {
+    wrong(line, Mistake::Number(field.trim().chars().take(40).collect()))
 }

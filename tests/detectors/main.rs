@@ -16,7 +16,7 @@ mod cornered;
 mod formulas;
 mod hazard;
 mod link;
-mod machine;
+mod promise;
 mod run;
 mod single_rules;
 mod tail;

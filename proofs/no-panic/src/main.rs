@@ -9,7 +9,7 @@ use heartbeat_proto::codec::{
     ByteLink, DecodeError, Decoder, EncodeError, Encoder, Frame, HEADER_LEN, Hello, Item, Link,
     LoadError, Status, UnknownByte, datagram,
 };
-use heartbeat_proto::detector::Deadline;
+use heartbeat_proto::detector::{Compact, Deadline, Detector, Hazard, Trust};
 use heartbeat_proto::{
     Action, Actions, Config, ConfigBuilder, ConfigError, DeadlineReason, Echo, Effective, Event,
     Fault, HeartbeatMachine, Histogram, Limits, LimitsError, NegotiateError, PeerState, Report,
@@ -75,6 +75,17 @@ prove! {
     histogram_percentile(histogram: &Histogram, percent: u8) -> Duration =
         histogram.percentile(percent);
 
+    // What the recommended detectors answer. (Not how they learn: the optimiser cannot see that the
+    // divisors of `lateness.rs` are above zero.)
+    hazard_deadline(hazard: &Hazard, state: &HazardState, trust: &Trust) -> Timestamp =
+        hazard.deadline(state, trust);
+    hazard_suspicion(hazard: &Hazard, state: &HazardState, trust: &Trust, now: Timestamp)
+        -> f64 = hazard.suspicion(state, trust, now);
+    compact_deadline(compact: &Compact, state: &CompactState, trust: &Trust) -> Timestamp =
+        compact.deadline(state, trust);
+    compact_suspicion(compact: &Compact, state: &CompactState, trust: &Trust, now: Timestamp)
+        -> f64 = compact.suspicion(state, trust, now);
+
     // Configurations and limits.
     config_build(builder: ConfigBuilder) -> Result<Config, ConfigError> = builder.build();
     config_behind(limit: Duration) -> Result<Config, ConfigError> = Config::behind(limit);
@@ -120,6 +131,8 @@ prove! {
         -> Result<Frame, AuthError> = opener.open(keys, bytes, now);
 }
 
+type HazardState = <Hazard as Detector>::State;
+type CompactState = <Compact as Detector>::State;
 type EchoMachine = HeartbeatMachine<Deadline, Echo>;
 type EchoState = PeerState<Deadline, Echo>;
 type Wake = Option<(Timestamp, DeadlineReason)>;

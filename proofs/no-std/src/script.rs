@@ -22,7 +22,43 @@ pub fn digest(lives: u32) -> u64 {
             }
         }
     }
+    #[cfg(feature = "detectors")]
+    {
+        use heartbeat_proto::detector::{Compact, Hazard, KOfN, PhiNormal};
+        learn(Hazard::default(), lives, &mut random, &mut digest);
+        learn(Compact::default(), lives, &mut random, &mut digest);
+        if let (Ok(phi), Ok(k_of_n)) = (PhiNormal::new(8.0), KOfN::new(2, 5, 0.5)) {
+            learn(phi, lives, &mut random, &mut digest);
+            learn(k_of_n, lives, &mut random, &mut digest);
+        }
+    }
     digest.0
+}
+
+/// What a detector makes of beats that come more or less every second.
+#[cfg(feature = "detectors")]
+fn learn<D: heartbeat_proto::detector::Detector>(
+    detector: D,
+    lives: u32,
+    random: &mut Random,
+    digest: &mut Digest,
+) {
+    use heartbeat_proto::detector::{Evidence, Sign, Trust};
+    const SECOND: u64 = 1_000_000_000;
+    let (mut state, mut since) = (D::State::default(), SECOND);
+    for beat in 1..=100 * u64::from(lives) {
+        let at = since.max(beat * SECOND + random.below(SECOND / 2));
+        let mut evidence = Evidence::new(Sign::Beat, Timestamp::from_nanos(at), SECOND);
+        evidence.silence_nanos = at - since;
+        evidence.stamp = Some(Timestamp::from_nanos(beat * SECOND));
+        detector.learn(&mut state, &evidence);
+        since = at;
+        let trust = Trust::new(Timestamp::from_nanos(since), SECOND, 3 * SECOND);
+        let end = detector.deadline(&state, &trust);
+        digest.word(end.as_nanos());
+        digest
+            .word(detector.suspicion(&state, &trust, Timestamp::from_nanos(at + SECOND)).to_bits());
+    }
 }
 
 const KINDS: u32 = 6;

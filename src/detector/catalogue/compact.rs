@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 /// * The mean square of the lateness is kept in 16 bits, to 2^-12 of itself; the deadline to 2^-26
 ///   of its span.
 /// * After a pause of our own the first evidence teaches nothing, nor do beats that come in a burst
-///   after it, more than half a period late; not for one period.
+///   after it, more than half a period late; not for one period. Nor do these take back the trust
+///   that there was, or that the pause gave.
 ///
 /// ```
 /// use heartbeat_proto::Config;
@@ -65,12 +66,16 @@ impl Compact {
     /// What is not as most beats are: rules DT2, DT3, DT24.
     #[inline(never)]
     fn unusual(self, state: &mut Gist, evidence: &Evidence, sent: Option<u64>) {
+        let (at, period) = (evidence.at.as_nanos(), period(evidence.period_nanos));
         if evidence.in_pause || evidence.sign == Sign::Pause {
             state.run.pause();
+            self.renew(state, at, period); // DT4
         }
-        let (at, period) = (evidence.at.as_nanos(), period(evidence.period_nanos));
         match sent {
-            None if evidence.sign.renews() => self.traffic(state, at, period),
+            None if evidence.sign.renews() => {
+                state.run.hear();
+                self.renew(state, at, period); // DT2
+            }
             None => (),
             Some(sent) => {
                 if state.knows() && !state.is_before(sent) {
@@ -85,7 +90,12 @@ impl Compact {
                     state.newest = sent.wrapping_sub(period as u64);
                     state.level = at.wrapping_sub(sent);
                 }
+                let trusted = state.expected().wrapping_add(state.patience.nanos());
+                let knew = state.knows();
                 self.beat(state, evidence, sent, period);
+                if knew && state.run.is_held() {
+                    state.trust_until(trusted); // DT4: what waited for us takes nothing back.
+                }
             }
         }
     }
@@ -110,15 +120,10 @@ impl Compact {
         state.run = Run::new(lateness.stale, !teaches);
     }
 
-    /// Rule DT2: life that is no beat of the source.
-    fn traffic(self, state: &mut Gist, at: u64, period: i64) {
-        state.run.hear();
-        if state.knows() {
-            let term = period + state.lateness().margin(period, self.patience);
-            let since = signed(at.wrapping_sub(state.expected()));
-            let patience = since.saturating_add(term).clamp(1, Span::MOST);
-            state.patience = state.patience.max(Span::new(patience));
-        }
+    /// Trust for a usual term from `at` on, if anything is known.
+    fn renew(self, state: &mut Gist, at: u64, period: i64) {
+        let term = period + state.lateness().margin(period, self.patience);
+        state.trust_until(at.wrapping_add(term as u64));
     }
 }
 
@@ -163,6 +168,14 @@ impl Gist {
         self.newest.wrapping_add(self.level)
     }
 
+    /// If it knows anything, it trusts until then at least.
+    fn trust_until(&mut self, end: u64) {
+        if self.knows() {
+            let patience = signed(end.wrapping_sub(self.expected())).clamp(1, Span::MOST);
+            self.patience = self.patience.max(Span::new(patience));
+        }
+    }
+
     /// But for what only the newest beat knew.
     const fn lateness(&self) -> Lateness {
         let (square, lessons, stale) = (self.square.get(), self.lessons, self.run.stale());
@@ -192,6 +205,10 @@ impl Run {
     /// DT24.
     const fn teaches(self, waited: bool) -> bool {
         self.0 & Self::PAUSED == 0 && (self.0 & Self::HELD == 0 || !waited)
+    }
+
+    const fn is_held(self) -> bool {
+        self.0 & Self::HELD != 0
     }
 
     const fn new(stale: u8, held: bool) -> Self {

@@ -14,7 +14,9 @@ use crate::time::Timestamp;
 ///   renews no trust. If only such beats came for ten periods, the peer counts anew, and all is
 ///   forgotten (rule DT3).
 /// * **Pauses.** Nothing is learnt from the timing of beats until one period after a pause of our
-///   own, nor from the beat whose gap held the pause (rule DT4).
+///   own, nor from the beat whose gap held the pause; and trust lasts from the pause on as after
+///   other traffic, whatever the beats that waited say (rule DT4). A silence of more than twice the
+///   ceiling counts as that much, so a longer pause gives less.
 /// * **Cold start.** Until the formula gives a term, trust ends when the fixed verdict of the
 ///   configuration falls, later by as much as the peer's period is longer than ours (rule DT5).
 /// * **Other traffic** renews trust for [`Term::traffic`] and teaches nothing (rule DT2).
@@ -132,7 +134,7 @@ pub struct Learnt<M> {
     /// From the last renewal of trust to the last evidence: more than 0 if only beats that were
     /// overtaken came since.
     stale: u64,
-    /// For so long after the last evidence nothing is learnt.
+    /// For so long after the last evidence nothing is learnt, and trust does not end before.
     hold: u64,
     /// There was a pause since the newest beat.
     paused: bool,
@@ -214,10 +216,17 @@ impl<M> Learnt<M> {
         let renewed = trust.since.saturating_sub(self.stale);
         let slower = self.period.saturating_sub(trust.period);
         let cold = trust.timeout.saturating_add(slower); // DT5
-        Timestamp::from_nanos(match self.term {
+        let ends = match self.term {
             Some(term) => renewed.saturating_add_signed(term.beat),
             None => renewed.saturating_add(cold),
-        })
+        };
+        Timestamp::from_nanos(ends.max(self.held(trust.since)))
+    }
+
+    /// DT4: the end of trust that a pause of ours gives, if one was a moment ago.
+    fn held(&self, since: u64) -> u64 {
+        let more = self.term.map_or(0, |term| term.traffic.saturating_sub(self.period));
+        if self.hold == 0 { 0 } else { since.saturating_add(self.hold).saturating_add(more) }
     }
 
     /// DT4: there was a pause until `after` the last evidence. A pause knows our period alone.

@@ -8,12 +8,11 @@
 //! Without `-D` nobody knows when a ping left: then they are taken to have left at equal distance:
 //! the one of the summary (`time 4005ms`), else the one given.
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::csv::push;
-use super::{MOST_SAMPLES, Mistake, TextError, wrong};
+use super::{MOST_SAMPLES, Mistake, TextError, no_number, wrong};
 use crate::replay::trace::{LONGEST, ORIGIN, Sample};
 
 /// One answer.
@@ -46,7 +45,7 @@ pub(super) fn read(text: &str, interval: Duration) -> Result<Vec<Sample>, TextEr
             continue; // An answer that is missing, or an error of the path.
         }
         let delay = time_of(row).ok_or_else(|| wrong(line, Mistake::NoTime))?;
-        let delay = millis(delay).ok_or_else(|| wrong(line, Mistake::Number(delay.to_string())))?;
+        let delay = millis(delay).ok_or_else(|| no_number(line, delay))?;
         replies.push(Reply { line, seq, delay, at: stamp_of(row) });
     }
     // The first of several answers to one ping.
