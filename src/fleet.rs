@@ -81,7 +81,7 @@ use self::slab::Slab;
 use self::wheel::{Batch, MOST_SLOTS, Standing, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
-use crate::deadlines::{Deadlines, NEVER};
+use crate::deadlines::Deadlines;
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::ledger::Echo;
@@ -276,7 +276,7 @@ impl<D: Detector> Fleet<D> {
         now: Timestamp,
     ) -> Result<Actions, StaleHandle> {
         let now = self.clamp(now);
-        self.tell(handle, event, now).ok_or(StaleHandle(handle))
+        self.tell(handle, &event, now).ok_or(StaleHandle(handle))
     }
 
     /// Tells many peers, in this order; all at `now`. Faster than one by one: the memory of several
@@ -294,8 +294,8 @@ impl<D: Detector> Fleet<D> {
             self.touch(batch.iter().map(|input| input.handle.slot()));
             for input in batch {
                 taken += 1;
-                let (handle, event) = (input.handle, input.event);
-                let Some(actions) = self.tell(handle, event, now) else {
+                let handle = input.handle;
+                let Some(actions) = self.tell(handle, &input.event, now) else {
                     sink.stale(handle);
                     continue;
                 };
@@ -323,9 +323,7 @@ impl<D: Detector> Fleet<D> {
                     continue; // Something has happened to it since.
                 }
                 left -= 1;
-                let actions = self.apply(slot, Event::Tick, now, Standing::PerhapsDue);
-                let handle = Handle::new(slot, self.slab.get(slot).epoch());
-                if self.deliver(handle, actions, sink).is_break() {
+                if self.tick(slot, now, sink).is_break() {
                     return Progress::Pending;
                 }
             }
@@ -429,51 +427,53 @@ impl<D: Detector> Fleet<D> {
 
     /// `None`: the handle names nobody.
     #[inline]
-    fn tell(&mut self, handle: Handle, event: Event, now: u64) -> Option<Actions> {
+    fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Option<Actions> {
         let slot = handle.slot();
-        if slot as usize >= self.slab.slots() || self.slab.get(slot).epoch() != handle.epoch() {
+        if slot as usize >= self.slab.slots() {
             return None;
         }
-        match self.wheel.standing(slot, now) {
-            Standing::Vacant => None,
-            standing => Some(self.apply(slot, event, now, standing)),
+        let (state, profile) = self.slab.peer_mut(slot);
+        let standing = self.wheel.standing(slot, now);
+        if state.epoch() != handle.epoch() || standing == Standing::Vacant {
+            return None;
         }
+        if let (Event::PongReceived { id, hold, calm: false, .. }, Standing::NotDue) =
+            (*event, standing)
+        {
+            // The short-cut of `step`, without a look at the deadlines before it.
+            let config = &self.profiles[profile.index()];
+            if let Some(answered) = answer(config, state, *event, (id, hold), now) {
+                self.census.record_answer(answered.rtt_micros);
+                self.wheel.set(slot, answered.next);
+                let mut actions = Actions::default();
+                answered.tell(&mut actions);
+                return Some(actions);
+            }
+        }
+        Some(self.apply(slot, *event, now))
+    }
+
+    /// The slot is due.
+    #[inline]
+    fn tick<S: Sink>(&mut self, slot: u32, now: u64, sink: &mut S) -> ControlFlow<()> {
+        let (state, profile) = self.slab.peer_mut(slot);
+        let config = &self.profiles[profile.index()];
+        let handle = Handle::new(slot, state.epoch());
+        // The other short-cut.
+        if let Some(probed) = probe(config, state, now) {
+            self.census.record_ping(now - probed.due, now, config);
+            self.wheel.set(slot, probed.next);
+            let mut actions = Actions::default();
+            actions.ping(probed.id, now);
+            return sink.take(handle, actions);
+        }
+        let actions = self.apply(slot, Event::Tick, now);
+        self.deliver(handle, actions, sink)
     }
 
     /// FL1: the same step as a machine's.
-    #[inline]
-    fn apply(&mut self, slot: u32, event: Event, now: u64, standing: Standing) -> Actions {
-        let mut actions = Actions::default();
-        let (state, profile) = self.slab.peer_mut(slot);
-        let config = &self.profiles[profile.index()];
-        // The short-cuts of `step`, without a look at the deadlines before them.
-        match event {
-            Event::PongReceived { id, hold, calm: false, .. } if standing == Standing::NotDue => {
-                let before = Before::of(state, NEVER);
-                if let Some(next) = answer(config, state, event, (id, hold), now, &mut actions) {
-                    if actions.is_empty() {
-                        self.census.record_answer(actions.rtt_micros);
-                    } else {
-                        self.census.record(config, state, before, &event, now, &actions);
-                    }
-                    self.wheel.set(slot, next);
-                    return actions;
-                }
-            }
-            Event::Tick => {
-                if let Some((due, next)) = probe(config, state, now, &mut actions) {
-                    self.census.record_ping(now - due, now, config);
-                    self.wheel.set(slot, next);
-                    return actions;
-                }
-            }
-            _ => {}
-        }
-        self.apply_any(slot, event, now)
-    }
-
     #[inline(never)]
-    fn apply_any(&mut self, slot: u32, event: Event, now: u64) -> Actions {
+    fn apply(&mut self, slot: u32, event: Event, now: u64) -> Actions {
         let mut actions = Actions::default();
         let (state, profile) = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];
