@@ -413,8 +413,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         let shortest = interval - self.spread(interval);
         let first = match self.config.first_ping {
             // Within the shortest interval, so that nobody's second ping falls among others' first;
-            // and by a draw of its own (sequence numbers get there last).
-            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, u32::MAX),
+            // and by a draw of its own.
+            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, jitter::FIRST),
             FirstPing::AfterInterval => interval,
             FirstPing::Immediate => 0,
         };
