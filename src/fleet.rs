@@ -22,9 +22,9 @@
 //!
 //! // Each time that the fleet wants to be called:
 //! let mut pings = Vec::new();
-//! while pings.len() < 1000 {
+//! for _ in 0..5000 {
 //!     now = fleet.next_deadline().expect("there are peers");
-//!     let mut sink = |handle, actions: heartbeat_proto::Actions| {
+//!     let mut sink = |handle, actions: Actions| {
 //!         for action in actions {
 //!             if let Action::SendPing { id, stamp } = action {
 //!                 pings.push((handle, id, stamp)); // Or send it.
@@ -33,14 +33,11 @@
 //!         ControlFlow::Continue(())
 //!     };
 //!     while fleet.advance(now, 10_000, &mut sink) == Progress::Pending {}
-//! }
-//!
-//! // A pong brings back slot and epoch, and so finds its peer.
-//! for (handle, id, stamp) in pings {
-//!     let pong = Event::PongReceived {
-//!         id, stamp: Some(stamp), hold: Duration::ZERO, calm: false,
-//!     };
-//!     let _ = fleet.handle(handle, pong, now)?;
+//!     // A pong brings back slot and epoch, and so finds its peer.
+//!     for (handle, id, stamp) in pings.drain(..) {
+//!         let (stamp, hold, calm) = (Some(stamp), Duration::ZERO, false);
+//!         let _ = fleet.handle(handle, Event::PongReceived { id, stamp, hold, calm }, now)?;
+//!     }
 //! }
 //! assert_eq!(fleet.count(Liveness::Alive), 1000);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
