@@ -173,9 +173,9 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
     (id, hold): (PingId, Duration),
     now: u64,
 ) -> Option<Answered> {
-    let before = cfg!(debug_assertions).then_some(*state);
+    let before = *state;
     let answered = steady::answer(config, state, id, hold, now)?;
-    if let Some(before) = before {
+    if cfg!(debug_assertions) {
         let mut out = Actions::default();
         answered.tell(&mut out);
         assert_no_other(config, before, event, now, NEVER, (state, answered.next, &out));
@@ -190,9 +190,9 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
     state: &mut PeerState<D, L>,
     now: u64,
 ) -> Option<Probed> {
-    let before = cfg!(debug_assertions).then_some(*state);
+    let before = *state;
     let probed = steady::probe(config, state, now)?;
-    if let Some(before) = before {
+    if cfg!(debug_assertions) {
         debug_assert_eq!(probed.due, Deadlines::of(config, &before).first());
         let mut out = Actions::default();
         out.ping(probed.id, now);

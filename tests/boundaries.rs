@@ -7,7 +7,7 @@ mod common;
 use core::time::Duration;
 
 use common::{MS, RESUME, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
-use heartbeat_proto::detector::{Deadline, Detector, Evidence, Trust};
+use heartbeat_proto::detector::{Deadline, Detector, Evidence, Sign, Trust};
 use heartbeat_proto::{
     Action, Config, ConfigBuilder, ConfigError, DeadlineReason, Echo, Event, Findings, FirstPing,
     HeartbeatMachine, LatePolicy, LifeRule, Liveness, MAX_SPAN, Mode, PeerState, PingId,
@@ -312,6 +312,41 @@ fn the_first_ping_waits_for_its_slot() {
     }
     assert_eq!(machine.liveness(), Liveness::Suspect);
     assert_eq!(sent, [at(10 * SEC), at(14 * SEC)]);
+}
+
+/// Trusts the first two pongs, and not the third.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Fickle;
+
+impl Detector for Fickle {
+    type State = u8;
+
+    fn learn(&self, pongs: &mut u8, evidence: &Evidence) {
+        *pongs += u8::from(evidence.sign == Sign::Pong);
+    }
+
+    fn deadline(&self, pongs: &u8, trust: &Trust) -> Timestamp {
+        let since = trust.since();
+        if *pongs < 3 { since.saturating_add(secs(100)) } else { Timestamp::EPOCH }
+    }
+}
+
+/// J3, J4: a pong in time that its detector does not trust makes the peer suspect at once.
+#[test]
+fn a_pong_need_not_be_trusted() {
+    let config = plain().detector(Fickle).build().expect("valid");
+    let mut machine = HeartbeatMachine::new(config, 7, at(0));
+    let _ = machine.handle(Event::Start, at(0));
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let due = machine.next_deadline().expect("live");
+        let actions: Vec<Action> = machine.handle(Event::Tick, due).collect();
+        if let Some(id) = ping_in(&actions) {
+            let _ = machine.handle(Event::pong(id), due.saturating_add(ms(5)));
+            seen.push(machine.liveness());
+        }
+    }
+    assert_eq!(seen, [Liveness::Alive, Liveness::Alive, Liveness::Suspect]);
 }
 
 /// P7: a ping that is asked for before the start is not remembered.

@@ -30,6 +30,11 @@ struct Chunk<D: Detector> {
 
 const NONE: u32 = u32::MAX;
 
+/// What decides the phase of a connection's first ping (rule P2): more of it is earlier.
+const fn phase(epoch: u32) -> u64 {
+    jitter::share(1 << 32, epoch, jitter::FIRST)
+}
+
 impl<D: Detector> Slab<D> {
     pub(crate) const fn new() -> Self {
         Self { chunks: Vec::new(), free: Vec::new() }
@@ -56,7 +61,7 @@ impl<D: Detector> Slab<D> {
             state.epoch = jitter::epoch(seed.wrapping_add(jitter::mix(slot.into())));
         }
         // Where many start at once and beat alike, neighbours in time are neighbours in memory.
-        states.sort_unstable_by_key(|state| Reverse(jitter::phase(state.epoch.wrapping_add(1))));
+        states.sort_unstable_by_key(|state| Reverse(phase(state.epoch.wrapping_add(1))));
         // But few peers are not neighbours: they are put into the chunk from all over it.
         let mut next = self.free[profile.index()];
         for nth in (0..CHUNK).rev() {
