@@ -68,20 +68,12 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let temperature = match self.temperature {
-            Temperature::Warm => "warm",
-            Temperature::Cold => "cold",
-        };
-        let mode = match self.mode {
-            Mode::General => "general",
-            Mode::Uniform => "uniform",
-            Mode::Passive => "passive",
-        };
+        let (mode, temperature) = (word(&self.mode), word(&self.temperature));
         write!(
             f,
             "{mode} {temperature:11} {:8} {:18} {:8.1} {:8.1} {:13.3} {:14.1} {:17.1} {:13.1}",
             self.peers,
-            self.name,
+            word(&self.name),
             self.pong_ns(),
             self.ping_ns(),
             self.sim_second_ms(),
@@ -90,6 +82,11 @@ impl fmt::Display for Row {
             self.worst_step_us(),
         )
     }
+}
+
+/// As it is said on the command line.
+pub(crate) fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().expect("none is skipped").get_name().to_owned()
 }
 
 /// Of each of our rows to the others: above 1 the other costs more.
@@ -102,7 +99,7 @@ pub(crate) fn ratios(rows: &[Row]) {
         let show = |what: &str, other: Option<&Row>, cost: &dyn Fn(&Row) -> f64| {
             if let Some(other) = other {
                 let ratio = cost(other) / cost(own);
-                println!("  {:13} {what:22} {ratio:8.2}  ({})", own.name.to_string(), other.name);
+                println!("  {:13} {what:22} {ratio:8.2}  ({})", word(&own.name), word(&other.name));
             }
         };
         let (second, pong) = (&Row::sim_second_ms, &Row::pong_ns);

@@ -83,7 +83,9 @@ impl Work {
     /// When a peer is first due.
     pub(crate) fn first(&self, peer: u32) -> u64 {
         if self.mode == Mode::Passive {
-            return self.timeout;
+            // After the first beat, and not all at the same time.
+            let soonest = self.interval / 10 * 11;
+            return soonest + share(self.timeout - soonest, u64::from(peer));
         }
         let longest = self.class_interval(peer % Self::CLASSES);
         let shortest = longest - longest / 100 * u64::from(self.jitter_percent());
@@ -93,7 +95,6 @@ impl Work {
     /// Until all is as it will stay.
     pub(crate) fn warm_up(&self) -> u64 {
         let spans = if self.mode == Mode::Passive { 4 } else { 2 };
-        // Long enough for an end of the long levels of other wheels to be met (65.536 s).
         (spans * self.interval).div_ceil(STEP)
     }
 

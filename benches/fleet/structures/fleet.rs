@@ -78,6 +78,7 @@ impl<D: Detector + Default> Structure for Ours<D> {
         Input { handle: key, event }
     }
 
+    #[inline(never)] // So that a profile tells pongs from pings.
     fn hear(&mut self, pongs: &[Input], now: u64) {
         let verdicts = &mut self.verdicts;
         let mut sink = |_: Handle, actions: Actions| {
@@ -88,6 +89,7 @@ impl<D: Detector + Default> Structure for Ours<D> {
         assert_eq!(taken, pongs.len());
     }
 
+    #[inline(never)]
     fn step(&mut self, now: u64, out: &mut Out<Ping>) {
         out.verdicts += std::mem::take(&mut self.verdicts);
         let verdict = self.verdict;

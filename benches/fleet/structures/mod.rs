@@ -84,9 +84,3 @@ impl Name {
         }
     }
 }
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.to_possible_value().expect("none is skipped").get_name())
-    }
-}

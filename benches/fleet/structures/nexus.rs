@@ -1,4 +1,5 @@
-//! nexus-timer's hierarchical wheel, as its documentation says for a busy one: each poll rebalances.
+//! nexus-timer's hierarchical wheel, as its documentation says for a busy one: each poll
+//! rebalances.
 
 use std::time::{Duration, Instant};
 

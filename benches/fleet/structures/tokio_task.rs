@@ -26,7 +26,8 @@ pub(crate) struct Tasks<const RESET: bool> {
 }
 
 thread_local! {
-    static SAID: RefCell<Said> = const { RefCell::new(Said { pings: Vec::new(), verdicts: 0, turns: 0 }) };
+    static SAID: RefCell<Said> =
+        const { RefCell::new(Said { pings: Vec::new(), verdicts: 0, turns: 0 }) };
 }
 
 /// What the tasks have said.
