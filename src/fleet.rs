@@ -65,8 +65,12 @@
 
 mod census;
 mod handle;
+#[cfg(feature = "snapshot")]
+mod portion;
 mod sink;
 mod slab;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
 mod wheel;
 
 use alloc::vec::Vec;
@@ -75,7 +79,11 @@ use core::time::Duration;
 
 pub use census::Census;
 pub use handle::{FleetError, Handle, Profile, StaleHandle};
+#[cfg(feature = "snapshot")]
+pub use portion::SnapshotError;
 pub use sink::Sink;
+#[cfg(feature = "snapshot")]
+pub use snapshot::{Restoring, Saving};
 
 use self::slab::Slab;
 use self::wheel::{Batch, MOST_SLOTS, Standing, Wheel};
@@ -323,6 +331,10 @@ impl<D: Detector> Fleet<D> {
                     continue; // Something has happened to it since.
                 }
                 left -= 1;
+                #[cfg(feature = "snapshot")]
+                if self.is_held(slot, now) {
+                    continue;
+                }
                 let actions = self.apply(slot, Event::Tick, now, Standing::PerhapsDue);
                 let handle = Handle::new(slot, self.slab.get(slot).epoch());
                 if self.deliver(handle, actions, sink).is_break() {

@@ -53,10 +53,23 @@ impl<D: Detector> Slab<D> {
         let mut states = vec![free; CHUNK].into_boxed_slice();
         for (state, slot) in states.iter_mut().zip(first..) {
             state.epoch = jitter::epoch(seed.wrapping_add(jitter::mix(slot.into())));
-            state.seq = slot + 1;
         }
-        states[CHUNK - 1].seq = self.free[profile.index()];
-        self.free[profile.index()] = first;
+        self.adopt(profile, states, |_| true);
+    }
+
+    /// A chunk more, with peers in it but where it is free.
+    pub(crate) fn adopt(
+        &mut self,
+        profile: Profile,
+        mut states: Box<[PeerState<D, Echo>]>,
+        is_free: impl Fn(usize) -> bool,
+    ) {
+        let first = self.slots() as u32;
+        let next = &mut self.free[profile.index()];
+        for at in (0..CHUNK).rev().filter(|at| is_free(*at)) {
+            states[at].seq = *next;
+            *next = first + at as u32;
+        }
         self.chunks.push(Chunk { states, profile });
     }
 

@@ -6,3 +6,7 @@ mod equality;
 mod handles;
 mod memory;
 mod schedule;
+#[cfg(feature = "snapshot")]
+mod snapshot;
+#[cfg(feature = "snapshot")]
+mod snapshot_bytes;
