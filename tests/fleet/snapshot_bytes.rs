@@ -183,6 +183,8 @@ enum Op {
     /// The answer to the newest ping, so many nanoseconds after it was sent, calm or not.
     Pong(usize, bool),
     Pass(u64),
+    /// A burst of pings.
+    Flood(usize),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -204,6 +206,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (any::<usize>(), event).prop_map(|(who, event)| Op::Tell(who, event)),
         10 => (any::<usize>(), any::<bool>()).prop_map(|(who, calm)| Op::Pong(who, calm)),
         10 => (0..2_000 * MS).prop_map(Op::Pass),
+        2 => any::<usize>().prop_map(Op::Flood),
     ]
 }
 
@@ -217,7 +220,7 @@ fn profiles() -> [Config; 3] {
     [reopening, policing, listening].map(|config| config.expect("valid"))
 }
 
-fn fleet_of(profiles: [Config; 3], seed: u64, now: Timestamp) -> Fleet {
+fn fleet_of(profiles: &[Config; 3], seed: u64, now: Timestamp) -> Fleet {
     let mut fleet = Fleet::new(profiles[0], seed, now).expect("valid");
     for config in &profiles[1..] {
         let _ = fleet.add_profile(*config).expect("room");
@@ -226,7 +229,7 @@ fn fleet_of(profiles: [Config; 3], seed: u64, now: Timestamp) -> Fleet {
 }
 
 fn grown(ops: &[Op]) -> (Fleet, u64) {
-    let mut fleet = fleet_of(profiles(), 1, at(0));
+    let mut fleet = fleet_of(&profiles(), 1, at(0));
     let (mut handles, mut pings, mut now) = (Vec::<Handle>::new(), Vec::new(), 0);
     for op in ops {
         let who = |who: &usize, all: &[Handle]| all.get(who % all.len().max(1)).copied();
@@ -251,6 +254,12 @@ fn grown(ops: &[Op]) -> (Fleet, u64) {
             Op::Tell(n, event) => {
                 if let Some(handle) = who(n, &handles) {
                     actions = fleet.handle(handle, *event, at(now)).ok().map(|a| (handle, a));
+                }
+            }
+            Op::Flood(n) => {
+                for (handle, seq) in who(n, &handles).into_iter().cycle().zip(1..9) {
+                    let event = Event::ping(PingId::new(1, seq));
+                    let _ = fleet.handle(handle, event, at(now)).expect("there");
                 }
             }
             Op::Pong(n, calm) => {
@@ -313,7 +322,7 @@ proptest! {
         let (fleet, now) = grown(&ops);
         let now = now + later; // As if the caller were late.
         let bytes = saved(&fleet, at(now));
-        let mut new = fleet_of(profiles(), seed, at(begin));
+        let mut new = fleet_of(&profiles(), seed, at(begin));
         let (mut restoring, mut taken) = (Restoring::new(), 0);
         let mut names = Vec::new();
         while !restoring.is_done() {
@@ -387,33 +396,31 @@ proptest! {
             (record[3], record[4], record[6]) = (0, slot[4] & 15, slot[6] & 15);
         }
         let begin = Timestamp::from_nanos(begin);
-        let mut fleet = fleet_of(profiles(), 1, begin);
+        let mut fleet = fleet_of(&profiles(), 1, begin);
         let mut handles = Vec::new();
         let mut told = |_, is| handles.push(is);
-        match fleet.restore(&mut Restoring::new(), &sealed(&bytes), begin, &mut told) {
-            Err(error) => {
-                prop_assert_eq!(error, SnapshotError::Malformed);
-                prop_assert!(slots.iter().any(|slot| slot[0] >> 1 & 7 == 7));
-            }
-            Ok(_) => {
-                let mut now = begin;
-                for (who, op) in events {
-                    match op {
-                        Op::Tell(_, event) => {
-                            let _ = fleet.handle(handles[who % handles.len()], event, now);
-                        }
-                        Op::Pass(nanos) => {
-                            now = now.saturating_add(Duration::from_nanos(nanos));
-                            let mut sink = |_, _: Actions| ControlFlow::Continue(());
-                            while fleet.advance(now, 1000, &mut sink) == Progress::Pending {}
-                        }
-                        _ => {}
-                    }
+        let restored = fleet.restore(&mut Restoring::new(), &sealed(&bytes), begin, &mut told);
+        if let Err(error) = restored {
+            prop_assert_eq!(error, SnapshotError::Malformed);
+            prop_assert!(slots.iter().any(|slot| slot[0] >> 1 & 7 == 7));
+            return Ok(());
+        }
+        let mut now = begin;
+        for (who, op) in events {
+            match op {
+                Op::Tell(_, event) => {
+                    let _ = fleet.handle(handles[who % handles.len()], event, now);
                 }
-                let mut all = Vec::new();
-                let _ = fleet.save(&mut Saving::new(), now, &mut all);
+                Op::Pass(nanos) => {
+                    now = now.saturating_add(Duration::from_nanos(nanos));
+                    let mut sink = |_, _: Actions| ControlFlow::Continue(());
+                    while fleet.advance(now, 1000, &mut sink) == Progress::Pending {}
+                }
+                _ => {}
             }
         }
+        let mut all = Vec::new();
+        let _ = fleet.save(&mut Saving::new(), now, &mut all);
     }
 }
 
@@ -480,7 +487,7 @@ fn eventful() -> (Fleet, u64) {
 /// SN3: what the first version wrote is read for ever, to the same peers.
 #[test]
 fn old_snapshots_are_read() {
-    let mut new = fleet_of(profiles(), 5, at(0));
+    let mut new = fleet_of(&profiles(), 5, at(0));
     assert_eq!(restore_all(&mut new, V1), Ok(V1.len()));
     let counts = Liveness::ALL.map(|liveness| new.count(liveness));
     assert_eq!(counts, [2, 0, 21, 8, 0, 1, 1]);
