@@ -61,6 +61,9 @@
 //! made for 1024 peers at a time, when they are inserted; [`handle`](Fleet::handle) and
 //! [`advance`](Fleet::advance) never allocate (rule FL7). Figures: `docs/PERFORMANCE.md`.
 //!
+//! With the feature `snapshot` a fleet is handed over to the next process: `Fleet::save`,
+//! `Fleet::restore`.
+//!
 //! For many cores, and more than 16.7 million peers, use a fleet for each.
 
 mod census;

@@ -1,8 +1,8 @@
 //! Saving and restoring a [`Fleet`] (rules SN1 to SN7): what the process knew of its peers, for the
 //! process that comes after it, or the observer that takes over.
 //!
-//! A snapshot is a row of *portions*, each of 1024 slots and at most 41 KB, so that a save stops the
-//! fleet for no longer than one of them takes, and goes to wherever bytes go as it is made. The
+//! A snapshot is a row of *portions*, each of 1024 slots and at most 41 KB, so that a save stops
+//! the fleet for no longer than one of them takes, and goes to wherever bytes go as it is made. The
 //! bytes are versioned, checked and chained; they hold spans, not stamps, so any clock will do.
 //!
 //! ```
@@ -45,22 +45,24 @@
 //! are sent, silence begins anew.
 //!
 //! It is not a resume for all at once. Each peer is *released* at a moment of its own, drawn over
-//! one interval (rule SN5), or when something is heard of it, if that is sooner: so the pings after a
-//! restore are as many a second as they always were, and the verdicts on those who died meanwhile are
-//! as spread (rule SN7), and come at most one interval later than a resume of them alone would give
-//! (rule SN6). Between the first and the last release call [`Fleet::advance`] as ever.
+//! one interval (rule SN5), or when something is heard of it, if that is sooner: so the pings after
+//! a restore are as many a second as they always were, and the verdicts on those who died meanwhile
+//! are as spread (rule SN7), and come at most one interval later than a resume of them alone would
+//! bring them (rule SN6). Call [`Fleet::advance`] as ever.
+//!
+//! Each keeps the liveness that it had: that the observer began anew is no news of its peers.
 //!
 //! # What to see to
 //!
-//! * Give the new fleet another seed, and its profiles in the same order, before the restore. They may have
-//!   other numbers or another detector: those hold from the restore on.
-//! * No stamp can lie before the beginning of the clock. On a clock that begins with the process,
+//! * Give the new fleet another seed, and its profiles in the same order, before the restore. They
+//!   may have other numbers or another detector: those hold from the restore on.
+//! * No stamp can lie before the beginning of the clock. Where the clock begins with the process,
 //!   let it begin at some hours: an age above `now` counts as `now`.
 //! * Insert peers when [`Restoring::is_done`]; all else may be done before that.
-//! * A portion that is refused leaves the fleet as it was. Whether what was restored before it is of
-//!   use without the rest is yours to say.
-//! * The check finds damage, not malice: keep snapshots where nobody else writes. Bytes made up with
-//!   a valid check cannot do more than make up peers.
+//! * A portion that is refused leaves the fleet as it was. Whether what was restored before it is
+//!   of use without the rest is yours to say.
+//! * The check finds damage, not malice: keep snapshots where nobody else writes. Bytes made up
+//!   with a valid check cannot do more than make up peers.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

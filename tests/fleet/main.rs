@@ -10,3 +10,7 @@ mod schedule;
 mod snapshot;
 #[cfg(feature = "snapshot")]
 mod snapshot_bytes;
+#[cfg(feature = "snapshot")]
+mod snapshot_peers;
+#[cfg(feature = "snapshot")]
+mod snapshot_random;
