@@ -205,8 +205,11 @@ fn what_is_learnt_lasts() {
 
     // Also without the pause that the release tells.
     let mut state = config.detector().lasted(0xff << 16);
+    evidence.at = at(5_000 * SEC);
     config.detector().learn(&mut state, &evidence);
-    assert!(config.detector().deadline(&state, &trust) > at(SEC));
+    let trust = Trust::new(evidence.at, SEC, 4 * SEC);
+    let deadline = config.detector().deadline(&state, &trust);
+    assert!(deadline > at(5_001 * SEC), "{deadline} {state:?}");
 
     // Of another detector, or of a later form of this one.
     let mut other = bytes[..Fleet::<Compact>::LONGEST_PORTION].to_vec();
