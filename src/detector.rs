@@ -110,6 +110,30 @@ pub trait Detector: Copy + Debug + Eq + Hash {
         linear_suspicion(trust, self.deadline(state, trust), now)
     }
 
+    /// The form of [`lasting`](Self::lasting): 0, the default, is for nothing. A snapshot in another
+    /// form is not read, and the detector begins anew; so another meaning needs another number (of
+    /// your own detectors: from 65,536 up).
+    #[cfg(feature = "snapshot")]
+    const LASTING: u32 = 0;
+
+    /// What of a state holds on another clock, after a time that nobody knows: 64 bits for
+    /// [`Fleet::save`](crate::fleet::Fleet::save). Spreads last; levels between two clocks do not.
+    /// Nothing by default: what is learnt is learnt anew, and the configuration's own limit stands
+    /// until then.
+    #[cfg(feature = "snapshot")]
+    fn lasting(&self, state: &Self::State) -> u64 {
+        let _ = state;
+        0
+    }
+
+    /// The state to begin with where this lasts. Any bits may come, and must lead to a state whose
+    /// answers keep the rules of every other one.
+    #[cfg(feature = "snapshot")]
+    fn lasted(&self, lasting: u64) -> Self::State {
+        let _ = lasting;
+        Self::State::default()
+    }
+
     /// For model checkers, which identify states up to a shift of time: the state on a clock (and
     /// peer's clock) that shows `by` less, wrapping, without what can no longer influence any
     /// answer. The default fits states that hold no stamps.

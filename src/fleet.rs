@@ -58,12 +58,19 @@
 //! made for 1024 peers at a time, when they are inserted; [`handle`](Fleet::handle) and
 //! [`advance`](Fleet::advance) never allocate (rule FL7). Figures: `docs/PERFORMANCE.md`.
 //!
+//! With the feature `snapshot` a fleet is handed over to the next process: `Fleet::save`,
+//! `Fleet::restore`.
+//!
 //! For many cores, and more than 16.7 million peers, use a fleet for each.
 
 mod census;
 mod handle;
+#[cfg(feature = "snapshot")]
+mod portion;
 mod sink;
 mod slab;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
 mod wheel;
 
 use alloc::vec::Vec;
@@ -72,7 +79,11 @@ use core::time::Duration;
 
 pub use census::Census;
 pub use handle::{FleetError, Handle, Profile, StaleHandle};
+#[cfg(feature = "snapshot")]
+pub use portion::SnapshotError;
 pub use sink::Sink;
+#[cfg(feature = "snapshot")]
+pub use snapshot::{Restoring, Saving};
 
 use self::slab::Slab;
 use self::wheel::{Batch, MOST_SLOTS, Standing, Wheel};
@@ -320,6 +331,10 @@ impl<D: Detector> Fleet<D> {
                     continue; // Something has happened to it since.
                 }
                 left -= 1;
+                #[cfg(feature = "snapshot")]
+                if self.is_held(slot, now) {
+                    continue;
+                }
                 if self.tick(slot, now, sink).is_break() {
                     return Progress::Pending;
                 }

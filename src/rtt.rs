@@ -51,6 +51,18 @@ impl Rtt {
         Some(self.smoothed as u64 * 125 + margin)
     }
 
+    /// Both numbers, in their own units, to be kept.
+    #[cfg(feature = "snapshot")]
+    pub(crate) const fn parts(self) -> [u32; 2] {
+        [self.smoothed, self.variation]
+    }
+
+    /// Any numbers will do: no sum of [`sample`](Self::sample) overflows.
+    #[cfg(feature = "snapshot")]
+    pub(crate) const fn from_parts([smoothed, variation]: [u32; 2]) -> Self {
+        Self { smoothed, variation }
+    }
+
     /// Takes one sample of at least 1 microsecond.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "part of every pong")]

@@ -4,6 +4,9 @@
 //! padding, so that a fleet can hold millions. Some stamps serve two purposes that exclude each
 //! other; the accessors below name both.
 
+#[cfg(feature = "snapshot")]
+pub(crate) mod kept;
+
 use crate::config::{Config, MAX_SPAN_NANOS};
 use crate::detector::{Deadline, Detector};
 use crate::jitter;

@@ -62,14 +62,26 @@ impl<D: Detector> Slab<D> {
         }
         // Where many start at once and beat alike, neighbours in time are neighbours in memory.
         states.sort_unstable_by_key(|state| Reverse(phase(state.epoch.wrapping_add(1))));
-        // But few peers are not neighbours: they are put into the chunk from all over it.
-        let mut next = self.free[profile.index()];
+        self.adopt(profile, states, |_| true);
+    }
+
+    /// A chunk more, with peers in it but where it is free. Its free slots are taken from all over
+    /// it: few peers are not neighbours.
+    pub(crate) fn adopt(
+        &mut self,
+        profile: Profile,
+        mut states: Box<[PeerState<D, Echo>]>,
+        is_free: impl Fn(usize) -> bool,
+    ) {
+        let first = self.slots() as u32;
+        let next = &mut self.free[profile.index()];
         for nth in (0..CHUNK).rev() {
             let at = nth.reverse_bits() >> (usize::BITS - CHUNK.ilog2());
-            states[at].seq = next;
-            next = first + at as u32;
+            if is_free(at) {
+                states[at].seq = *next;
+                *next = first + at as u32;
+            }
         }
-        self.free[profile.index()] = next;
         self.chunks.push(Chunk { states, profile });
     }
 

@@ -6,3 +6,11 @@ mod equality;
 mod handles;
 mod memory;
 mod schedule;
+#[cfg(feature = "snapshot")]
+mod snapshot;
+#[cfg(feature = "snapshot")]
+mod snapshot_bytes;
+#[cfg(feature = "snapshot")]
+mod snapshot_peers;
+#[cfg(feature = "snapshot")]
+mod snapshot_random;

@@ -2,18 +2,18 @@
 
 use core::ops::ControlFlow;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heartbeat_proto::fleet::{Fleet, Handle, Input, Progress};
 use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Reason, Timestamp};
 
-const SEC: u64 = 1_000_000_000;
+pub(super) const SEC: u64 = 1_000_000_000;
 
-fn at(nanos: u64) -> Timestamp {
+pub(super) fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(SEC + nanos)
 }
 
-fn started(config: Config, peers: usize) -> (Fleet, Vec<Handle>) {
+pub(super) fn started(config: Config, peers: usize) -> (Fleet, Vec<Handle>) {
     let mut fleet = Fleet::new(config, 7, at(0)).expect("valid");
     let profile = fleet.profiles().next().expect("one");
     let handles = (0..peers)
@@ -27,27 +27,27 @@ fn started(config: Config, peers: usize) -> (Fleet, Vec<Handle>) {
 }
 
 /// Runs for `span` with a punctual caller; who is in `dead` answers nothing, all others after 20 ms.
-struct Run {
-    fleet: Fleet,
-    now: u64,
-    pongs: BTreeMap<u64, Vec<Input>>,
-    dead: Vec<Handle>,
+pub(super) struct Run {
+    pub(super) fleet: Fleet,
+    pub(super) now: u64,
+    pub(super) pongs: BTreeMap<u64, Vec<Input>>,
+    pub(super) dead: BTreeSet<Handle>,
     /// When the last pong of each came.
-    heard: BTreeMap<Handle, u64>,
-    lost: BTreeMap<Handle, u64>,
-    pings: u64,
-    most_pings_a_call: u64,
+    pub(super) heard: BTreeMap<Handle, u64>,
+    pub(super) lost: BTreeMap<Handle, u64>,
+    pub(super) pings: u64,
+    pub(super) most_pings_a_call: u64,
 }
 
 impl Run {
     const RTT: u64 = 20_000_000;
 
-    fn new(fleet: Fleet) -> Self {
+    pub(super) fn new(fleet: Fleet) -> Self {
         Self {
             fleet,
             now: 0,
             pongs: BTreeMap::new(),
-            dead: Vec::new(),
+            dead: BTreeSet::new(),
             heard: BTreeMap::new(),
             lost: BTreeMap::new(),
             pings: 0,
@@ -55,7 +55,7 @@ impl Run {
         }
     }
 
-    fn until(&mut self, end: u64) {
+    pub(super) fn until(&mut self, end: u64) {
         loop {
             let due = self.fleet.next_deadline().map_or(u64::MAX, |at| at.as_nanos() - SEC);
             let pong = self.pongs.keys().next().copied().unwrap_or(u64::MAX);

@@ -299,6 +299,25 @@ impl Detector for Compact {
         Some(self.deadline(state, trust))
     }
 
+    #[cfg(feature = "snapshot")]
+    const LASTING: u32 = 1;
+
+    /// The spread of the lateness, and of how many lessons.
+    #[cfg(feature = "snapshot")]
+    fn lasting(&self, state: &Gist) -> u64 {
+        u64::from(state.square.0) | u64::from(state.lessons) << 16
+    }
+
+    /// Its level begins with the first beat, which teaches nothing: it may have waited for us.
+    #[cfg(feature = "snapshot")]
+    fn lasted(&self, lasting: u64) -> Gist {
+        let (square, lessons) = (Square(lasting as u16), (lasting >> 16) as u8);
+        if lessons == 0 {
+            return Gist::default();
+        }
+        Gist { square, lessons, run: Run(Run::PAUSED | Run::HELD), ..Gist::default() }
+    }
+
     fn normalized(&self, state: &Gist, by: u64) -> Gist {
         if state.knows() {
             Gist { newest: state.newest.wrapping_sub(by), ..*state }
