@@ -12,9 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The families of rules, in the order of the text; those of the invariants follow it.
-const RULES: [&str; 18] = [
+const RULES: [&str; 19] = [
     "T", "CF", "E", "P", "J", "LC", "A", "RP", "BO", "SV", "FO", "PL", "DT", "QL", "QS", "AD",
-    "RY", "FL",
+    "RY", "FL", "GD",
 ];
 const INVARIANTS: [&str; 5] = ["S", "R", "L", "M", "C"];
 

@@ -35,6 +35,8 @@ fn every_event() -> Vec<Event> {
         Event::Close,
         Event::Suspend,
         Event::Resume { slept: longest },
+        Event::Hold { probe: false },
+        Event::Hold { probe: true },
     ]
 }
 
