@@ -272,9 +272,9 @@ impl<D: Detector> Pair<D> {
         let hold = holds.iter().position(|(of, _)| *of == handle).filter(|_| falls);
         let Some(hold) = hold else { return Some(self.tell(handle, event)) };
         let (_, hold) = holds.remove(hold);
-        let held = self.tell(handle, hold);
+        let first = self.tell(handle, hold);
         if event == Event::Tick {
-            return Some(held);
+            return Some(first);
         }
         let _ = self.tell(handle, event);
         None // Both in one: the state tells.
