@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use heartbeat_proto::detector::{Compact, Deadline, Detector};
 use heartbeat_proto::fleet::{Doubt, Fleet, GuardConfig, Handle, Input, Profile, Progress, Sink};
 use heartbeat_proto::{
-    Action, Actions, Config, Echo, Event, Liveness, Mode, PeerState, PingId, Reason, Report,
-    Timestamp, Verdict,
+    Action, Actions, Config, Echo, Event, Findings, Liveness, Mode, PeerState, PingId, Reason,
+    Report, Timestamp, Verdict,
 };
 use proptest::prelude::*;
 
@@ -178,6 +178,35 @@ impl<D: Detector> Twin<D> {
     }
 }
 
+fn listed(actions: Actions) -> Vec<Action> {
+    actions.collect()
+}
+
+/// What one call would have yielded, of what one or two have: one of each kind, the findings of
+/// both, a transition from the first to the last, and of ping, beacon and request the ping.
+fn joined(calls: &[Actions]) -> Vec<Action> {
+    let all = || calls.iter().cloned().flatten();
+    let find = |kind: fn(&Action) -> bool| all().find(kind);
+    let ping = find(|action| matches!(action, Action::SendPing { .. }));
+    let beacon = find(|action| matches!(action, Action::SendBeacon { .. }));
+    let request = find(|action| matches!(action, Action::RequestProbe));
+    let changes: Vec<_> = calls.iter().filter_map(Actions::transition).collect();
+    let change = changes.first().zip(changes.last()).map(|(first, last)| {
+        let mut change = *last;
+        change.from = first.from;
+        change
+    });
+    let found = calls.iter().fold(Findings::NONE, |found, call| found.with(call.findings()));
+    let mut joined = Vec::new();
+    joined.extend(find(|action| matches!(action, Action::SendPong { .. })));
+    joined.extend(ping.or(beacon));
+    joined.extend(request.filter(|_| ping.is_none()));
+    joined.extend(find(|action| matches!(action, Action::SendGoodbye)));
+    joined.extend(change.filter(|change| change.from != change.to).map(Action::Notify));
+    joined.extend((!found.is_empty()).then_some(Action::Report(found)));
+    joined
+}
+
 /// Keeps what the fleet says, until it is enough.
 #[derive(Default)]
 struct Heard {
@@ -254,13 +283,13 @@ impl<D: Detector> Pair<D> {
     }
 
     /// What the guard said before the event is told to the twin, too, where the event alone would
-    /// have convicted it.
+    /// have convicted it; then there may be what two calls yield.
     fn tell_held(
         &mut self,
         handle: Handle,
         event: Event,
         holds: &mut Vec<(Handle, Event)>,
-    ) -> Option<Actions> {
+    ) -> Vec<Actions> {
         let twin = &self.twins[&handle];
         let mut alone = twin.state;
         let now = Timestamp::from_nanos(self.shown);
@@ -270,14 +299,10 @@ impl<D: Detector> Pair<D> {
             .transition()
             .is_some_and(|to| to.to == Liveness::Lost && by_silence.contains(&to.reason));
         let hold = holds.iter().position(|(of, _)| *of == handle).filter(|_| falls);
-        let Some(hold) = hold else { return Some(self.tell(handle, event)) };
+        let Some(hold) = hold else { return vec![self.tell(handle, event)] };
         let (_, hold) = holds.remove(hold);
         let first = self.tell(handle, hold);
-        if event == Event::Tick {
-            return Some(first);
-        }
-        let _ = self.tell(handle, event);
-        None // Both in one: the state tells.
+        if event == Event::Tick { vec![first] } else { vec![first, self.tell(handle, event)] }
     }
 
     fn play(&mut self, op: &Op) {
@@ -316,9 +341,8 @@ impl<D: Detector> Pair<D> {
                 let told = self.fleet.handle(handle, event, now).expect("there");
                 let mut hold =
                     self.fleet.last_hold().map(|hold| (handle, hold)).into_iter().collect();
-                if let Some(expected) = self.tell_held(handle, event, &mut hold) {
-                    assert_eq!(told, expected, "{event:?}");
-                }
+                let expected = joined(&self.tell_held(handle, event, &mut hold));
+                assert_eq!(listed(told), expected, "{event:?}");
                 assert_eq!(hold, [], "a hold where nobody would have been convicted");
             }
             Op::Batch { tells, enough } => self.batch(tells, *enough, now),
@@ -351,22 +375,19 @@ impl<D: Detector> Pair<D> {
         assert!(taken == inputs.len() || heard.actions.len() == enough);
         let mut told = Vec::new();
         let mut stale = Vec::new();
-        let mut both = Vec::new();
         for Input { handle, event } in &inputs[..taken] {
             if self.twins.contains_key(handle) {
-                match self.tell_held(*handle, *event, &mut heard.holds) {
-                    Some(actions) if !actions.is_empty() => told.push((*handle, actions)),
-                    Some(_) => {}
-                    None => both.push(*handle),
+                let actions = joined(&self.tell_held(*handle, *event, &mut heard.holds));
+                if !actions.is_empty() {
+                    told.push((*handle, actions));
                 }
             } else {
                 stale.push(*handle);
             }
         }
         assert_eq!(heard.holds, [], "a hold where nobody would have been convicted");
-        heard.actions.retain(|(handle, _)| !both.contains(handle));
-        told.retain(|(handle, _)| !both.contains(handle));
-        assert_eq!(heard.actions, told);
+        let heard_actions = heard.actions.into_iter().map(|(who, all)| (who, listed(all)));
+        assert_eq!(heard_actions.collect::<Vec<_>>(), told);
         assert_eq!(heard.stale, stale);
     }
 
@@ -389,8 +410,7 @@ impl<D: Detector> Pair<D> {
             let done = progress == Progress::Done;
             assert!(reached || !done || !due_by(ended), "{handle} was forgotten");
             if reached {
-                let actions = self.tell_held(handle, Event::Tick, &mut heard.holds);
-                let actions = actions.expect("of the tick, or of the hold in its place");
+                let actions = self.tell_held(handle, Event::Tick, &mut heard.holds).remove(0);
                 if !actions.is_empty() {
                     told.push((handle, actions));
                 }

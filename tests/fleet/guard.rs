@@ -418,3 +418,53 @@ fn a_guard_that_cannot_work_is_refused() {
         .expect("valid");
     assert_eq!(GuardConfig::seen(&rules), 80);
 }
+
+/// GD3: whatever the event that finds the verdict due, the hold comes first, and what both yield
+/// comes as one.
+#[test]
+fn a_hold_comes_before_any_event() {
+    let ping = Event::ping(heartbeat_proto::PingId::new(3, 4));
+    for event in [Event::Tick, Event::PingDue, Event::TxProgress, Event::Drain, Event::Close, ping]
+    {
+        // Under Strict evidence comes too late as well (E10).
+        let config = Config::builder()
+            .interval(Duration::from_secs(1))
+            .timeout(Duration::from_secs(4))
+            .late_policy(LatePolicy::Strict)
+            .build()
+            .expect("valid");
+        let mut world = World::new(config, Some(guard()), &[50, 50]);
+        world.dark.push((1, 20 * SEC..90 * SEC));
+        world.until(22 * SEC);
+        let verdict = |world: &World, peer: &Handle| world.heard[peer] + 4 * SEC + 1;
+        let region = world.peers[50..].iter().copied();
+        let peer = region.min_by_key(|peer| verdict(&world, peer)).expect("some");
+        let due = verdict(&world, &peer);
+        world.until(due - 1);
+        let mut twin = *world.fleet.peer(peer).expect("there");
+        assert_eq!(twin.next_deadline(&config).map(|(when, _)| when), Some(at(due)));
+
+        let both = world.fleet.handle(peer, event, at(due)).expect("there");
+        let hold = world.fleet.last_hold();
+        assert_eq!(hold, Some(Event::Hold { probe: true }), "{event:?}");
+        let first = twin.handle(&config, Event::Hold { probe: true }, at(due));
+        let mut expected = [first.findings(), first.findings()];
+        let mut sent: Vec<Action> = first.collect();
+        if event != Event::Tick {
+            let next = twin.handle(&config, event, at(due));
+            expected[1] = next.findings();
+            sent.extend(next);
+        }
+        assert_eq!(*world.fleet.peer(peer).expect("there"), twin, "{event:?}");
+        assert_eq!(both.findings(), expected[0].with(expected[1]));
+        assert!(both.findings().contains(heartbeat_proto::Findings::REPROBE));
+        let told = |action: &Action| matches!(action, Action::Report(_));
+        sent.retain(|action| !told(action));
+        let mut both: Vec<Action> = both.filter(|action| !told(action)).collect();
+        let order = |action: &Action| format!("{action:?}");
+        sent.sort_by_key(order);
+        both.sort_by_key(order);
+        assert_eq!(both, sent, "{event:?}");
+        assert_ne!(world.fleet.peer(peer).expect("there").liveness(), Liveness::Lost);
+    }
+}

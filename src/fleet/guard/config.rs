@@ -78,8 +78,8 @@ impl GuardConfig {
     }
 
     /// How many silent members of a held group are probed in a response window, so that a path in
-    /// trouble is not loaded more. Default 32: if one in five got through, 99.9 % of such samples
-    /// would tell.
+    /// trouble is not loaded more. The group is released once [`least`](Self::least) of them were heard.
+    /// Default 32: where half get through, that many are in 99.9 % of such samples.
     #[must_use]
     pub const fn sample(mut self, members: u32) -> Self {
         self.sample = members;
