@@ -22,9 +22,9 @@
 //!
 //! // Each time that the fleet wants to be called:
 //! let mut pings = Vec::new();
-//! while pings.len() < 1000 {
+//! for _ in 0..5000 {
 //!     now = fleet.next_deadline().expect("there are peers");
-//!     let mut sink = |handle, actions: heartbeat_proto::Actions| {
+//!     let mut sink = |handle, actions: Actions| {
 //!         for action in actions {
 //!             if let Action::SendPing { id, stamp } = action {
 //!                 pings.push((handle, id, stamp)); // Or send it.
@@ -33,14 +33,11 @@
 //!         ControlFlow::Continue(())
 //!     };
 //!     while fleet.advance(now, 10_000, &mut sink) == Progress::Pending {}
-//! }
-//!
-//! // A pong brings back slot and epoch, and so finds its peer.
-//! for (handle, id, stamp) in pings {
-//!     let pong = Event::PongReceived {
-//!         id, stamp: Some(stamp), hold: Duration::ZERO, calm: false,
-//!     };
-//!     let _ = fleet.handle(handle, pong, now)?;
+//!     // A pong brings back slot and epoch, and so finds its peer.
+//!     for (handle, id, stamp) in pings.drain(..) {
+//!         let (stamp, hold, calm) = (Some(stamp), Duration::ZERO, false);
+//!         let _ = fleet.handle(handle, Event::PongReceived { id, stamp, hold, calm }, now)?;
+//!     }
 //! }
 //! assert_eq!(fleet.count(Liveness::Alive), 1000);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -301,7 +298,7 @@ impl<D: Detector> Fleet<D> {
     ) -> Result<Actions, StaleHandle> {
         let now = self.clamp(now);
         self.held = None;
-        self.tell(handle, event, now).ok_or(StaleHandle(handle))
+        self.tell(handle, &event, now).ok_or(StaleHandle(handle))
     }
 
     /// Tells many peers, in this order; all at `now`. Faster than one by one: the memory of several
@@ -320,8 +317,8 @@ impl<D: Detector> Fleet<D> {
             self.touch(batch.iter().map(|input| input.handle.slot()));
             for input in batch {
                 taken += 1;
-                let (handle, event) = (input.handle, input.event);
-                let Some(actions) = self.tell(handle, event, now) else {
+                let handle = input.handle;
+                let Some(actions) = self.tell(handle, &input.event, now) else {
                     sink.stale(handle);
                     continue;
                 };
@@ -351,9 +348,7 @@ impl<D: Detector> Fleet<D> {
                     continue; // Something has happened to it since.
                 }
                 left -= 1;
-                let actions = self.apply(slot, Event::Tick, now, Standing::PerhapsDue);
-                let handle = Handle::new(slot, self.slab.get(slot).epoch());
-                if self.deliver(handle, actions, sink).is_break() {
+                if self.tick(slot, now, sink).is_break() {
                     return Progress::Pending;
                 }
             }
@@ -457,55 +452,64 @@ impl<D: Detector> Fleet<D> {
 
     /// `None`: the handle names nobody.
     #[inline]
-    fn tell(&mut self, handle: Handle, event: Event, now: u64) -> Option<Actions> {
+    fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Option<Actions> {
         let slot = handle.slot();
-        if slot as usize >= self.slab.slots() || self.slab.get(slot).epoch() != handle.epoch() {
+        if slot as usize >= self.slab.slots() {
             return None;
         }
-        match self.wheel.standing(slot, now) {
-            Standing::Vacant => None,
-            standing => Some(self.apply(slot, event, now, standing)),
+        let (state, profile) = self.slab.peer_mut(slot);
+        let standing = self.wheel.standing(slot, now);
+        if state.epoch() != handle.epoch() || standing == Standing::Vacant {
+            return None;
         }
+        if let (Event::PongReceived { id, hold, calm: false, .. }, Standing::NotDue) =
+            (*event, standing)
+        {
+            // The short-cut of `step`, without a look at the deadlines before it.
+            let config = &self.profiles[profile.index()];
+            if let Some(answered) = answer(config, state, *event, (id, hold), now) {
+                self.census.record_answer(answered.rtt_micros);
+                self.wheel.set(slot, answered.next);
+                let mut actions = Actions::default();
+                answered.tell(&mut actions);
+                return Some(actions);
+            }
+        }
+        Some(self.apply(slot, *event, now))
+    }
+
+    /// The slot is due.
+    #[inline]
+    fn tick<S: Sink>(&mut self, slot: u32, now: u64, sink: &mut S) -> ControlFlow<()> {
+        let (state, profile) = self.slab.peer_mut(slot);
+        let config = &self.profiles[profile.index()];
+        let handle = Handle::new(slot, state.epoch());
+        // The other short-cut.
+        if let Some(probed) = probe(config, state, now) {
+            self.census.record_ping(now - probed.due, now, config);
+            self.wheel.set(slot, probed.next);
+            let mut actions = Actions::default();
+            actions.ping(probed.id, now);
+            return sink.take(handle, actions);
+        }
+        let actions = self.apply(slot, Event::Tick, now);
+        self.deliver(handle, actions, sink)
     }
 
     /// FL1: the same step as a machine's.
-    #[inline]
-    fn apply(&mut self, slot: u32, event: Event, now: u64, standing: Standing) -> Actions {
-        let mut actions = Actions::default();
-        let (state, profile) = self.slab.peer_mut(slot);
-        let config = &self.profiles[profile.index()];
-        // The short-cuts of `step`, without a look at the deadlines before them.
-        match event {
-            Event::PongReceived { id, hold, calm: false, .. } if standing == Standing::NotDue => {
-                let before = Before::of(state, NEVER);
-                if let Some(next) = answer(config, state, event, (id, hold), now, &mut actions) {
-                    if actions.is_empty() {
-                        self.census.record_answer(actions.rtt_micros);
-                    } else {
-                        self.census.record(config, state, before, &event, now, &actions);
-                        if let Some(guard) = &mut self.guard {
-                            guard.count(slot, Counted::STEADY, Counted::of(config, state), now);
-                        }
-                    }
-                    self.wheel.set(slot, next);
-                    return actions;
-                }
-            }
-            Event::Tick => {
-                if let Some((due, next)) = probe(config, state, now, &mut actions) {
-                    self.census.record_ping(now - due, now, config);
-                    self.wheel.set(slot, next);
-                    return actions;
-                }
-            }
-            _ => {}
-        }
+    #[inline(never)]
+    fn apply(&mut self, slot: u32, event: Event, now: u64) -> Actions {
         self.apply_any(slot, event, now, true)
     }
 
     /// `guarded`: a verdict by silence may be held.
-    #[inline(never)]
-    fn apply_any(&mut self, slot: u32, event: Event, now: u64, guarded: bool) -> Actions {
+    pub(in crate::fleet) fn apply_any(
+        &mut self,
+        slot: u32,
+        event: Event,
+        now: u64,
+        guarded: bool,
+    ) -> Actions {
         let mut actions = Actions::default();
         let (state, profile) = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];

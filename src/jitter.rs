@@ -8,6 +8,15 @@ pub(crate) const fn share(span: u64, epoch: u32, k: u32) -> u64 {
     ((span as u128 * draw as u128) >> 32) as u64
 }
 
+/// The number of the slot that decides the phase: sequence numbers get there last.
+pub(crate) const FIRST: u32 = u32::MAX;
+
+/// What decides the phase of a connection's first ping: more of it is earlier.
+#[cfg(feature = "fleet")]
+pub(crate) const fn phase(epoch: u32) -> u64 {
+    share(1 << 32, epoch, FIRST)
+}
+
 /// The epoch that a seed leads to: all 64 bits of the seed count.
 pub(crate) const fn epoch(seed: u64) -> u32 {
     (mix(seed) >> 32) as u32

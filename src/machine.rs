@@ -51,7 +51,7 @@ use crate::jitter;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason, Transition};
 use crate::state::{AMBIGUOUS, PeerState, Reprobe, SPOILED, Waiting};
-use crate::steady;
+use crate::steady::{self, Answered, Probed};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
@@ -146,17 +146,22 @@ pub(crate) fn step<D, L>(
     if matches!(event, Event::Tick) && now < *due && *due != NEVER {
         return;
     }
-    let short = match event {
+    match event {
         Event::PongReceived { id, hold, calm: false, .. } if now < *due => {
-            answer(config, state, event, (id, hold), now, out)
+            if let Some(answered) = answer(config, state, event, (id, hold), now) {
+                *due = answered.next;
+                return answered.tell(out);
+            }
         }
-        Event::Tick if now >= *due => probe(config, state, now, out).map(|(_, next)| next),
-        _ => None,
-    };
-    match short {
-        Some(next) => *due = next,
-        None => any_step(config, state, event, now, due, out),
+        Event::Tick if now >= *due => {
+            if let Some(probed) = probe(config, state, now) {
+                *due = probed.next;
+                return out.ping(probed.id, now);
+            }
+        }
+        _ => {}
     }
+    any_step(config, state, event, now, due, out);
 }
 
 /// [`steady::answer`] to `event`; nothing was due before `now`.
@@ -167,28 +172,15 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
     event: Event,
     (id, hold): (PingId, Duration),
     now: u64,
-    out: &mut Actions,
-) -> Option<u64> {
+) -> Option<Answered> {
     let before = cfg!(debug_assertions).then_some(*state);
-    let mut next = steady::answer(config, state, id, hold, now, out)?;
-    if next <= now {
-        next = settle(config, state, now, out);
-    }
+    let answered = steady::answer(config, state, id, hold, now)?;
     if let Some(before) = before {
-        assert_no_other(config, before, event, now, NEVER, (state, next, out));
+        let mut out = Actions::default();
+        answered.tell(&mut out);
+        assert_no_other(config, before, event, now, NEVER, (state, answered.next, &out));
     }
-    Some(next)
-}
-
-/// The detector trusts no more, in spite of the evidence: it came too late.
-#[cold]
-fn settle<D: Detector, L: Ledger>(
-    config: &Config<D>,
-    state: &mut PeerState<D, L>,
-    now: u64,
-    out: &mut Actions,
-) -> u64 {
-    Call::new(config, state, now, out).settle()
+    Some(answered)
 }
 
 /// [`steady::probe`].
@@ -197,15 +189,16 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &mut PeerState<D, L>,
     now: u64,
-    out: &mut Actions,
-) -> Option<(u64, u64)> {
+) -> Option<Probed> {
     let before = cfg!(debug_assertions).then_some(*state);
-    let (due, next) = steady::probe(config, state, now, out)?;
+    let probed = steady::probe(config, state, now)?;
     if let Some(before) = before {
-        debug_assert_eq!(due, Deadlines::of(config, &before).first());
-        assert_no_other(config, before, Event::Tick, now, due, (state, next, out));
+        debug_assert_eq!(probed.due, Deadlines::of(config, &before).first());
+        let mut out = Actions::default();
+        out.ping(probed.id, now);
+        assert_no_other(config, before, Event::Tick, now, probed.due, (state, probed.next, &out));
     }
-    Some((due, next))
+    Some(probed)
 }
 
 /// The long way leads to the same place.
@@ -421,8 +414,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         let shortest = interval - self.spread(interval);
         let first = match self.config.first_ping {
             // Within the shortest interval, so that nobody's second ping falls among others' first;
-            // and by a draw of its own (sequence numbers get there last).
-            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, u32::MAX),
+            // and by a draw of its own.
+            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, jitter::FIRST),
             FirstPing::AfterInterval => interval,
             FirstPing::Immediate => 0,
         };

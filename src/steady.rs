@@ -17,12 +17,30 @@ use crate::event::PingId;
 use crate::jitter;
 use crate::ledger::{Answer, Ledger, Query};
 use crate::machine::END_OF_TIME;
+use crate::rtt::Rtt;
 use crate::state::PeerState;
 use crate::time::{Timestamp, nanos};
 
+/// What [`answer`] did.
+pub(crate) struct Answered {
+    /// The next wake-up.
+    pub(crate) next: u64,
+    /// When the ping had left.
+    pub(crate) sent: u64,
+    pub(crate) rtt_micros: u32,
+}
+
+impl Answered {
+    /// What shells want to know of it.
+    #[inline(always)]
+    pub(crate) fn tell(&self, out: &mut Actions) {
+        (out.heard, out.proven) = (true, true);
+        (out.answered, out.rtt_micros) = (self.sent, self.rtt_micros);
+    }
+}
+
 /// The answer to the newest ping, the only one out, came in time, and nothing was due before it
-/// (rules E3, E4, E6, J10, J13). Returns the next wake-up, which is past if the detector trusts the
-/// peer no more for all that; `None`: it was anything else, and nothing is changed.
+/// (rules E3, E4, E6, J10, J13). `None`: it was anything else, and nothing is changed.
 #[inline(always)]
 pub(crate) fn answer<D: Detector, L: Ledger>(
     config: &Config<D>,
@@ -30,13 +48,39 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
     id: PingId,
     hold: Duration,
     now: u64,
-    out: &mut Actions,
-) -> Option<u64> {
+) -> Option<Answered> {
     let newest = id == PingId::new(state.epoch, state.seq) && state.awaits_newest_only();
-    if !newest || !config.is_plain() || now > END_OF_TIME || now - state.last_ping > config.window {
+    if !is_small::<D>()
+        || !newest
+        || !config.is_plain()
+        || now > END_OF_TIME
+        || now - state.last_ping > config.window
+    {
         return None;
     }
     let sent = state.last_ping;
+    let rtt = (now - sent).saturating_sub(nanos(hold)).max(1);
+    let rtt_micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+    let mut estimate = state.rtt;
+    estimate.sample(rtt_micros);
+    let mut detector = state.detector;
+    let trust = trust(config, state.ev, estimate);
+    let evidence = Evidence {
+        sign: Sign::Pong,
+        at: Timestamp::from_nanos(now),
+        silence_nanos: now.saturating_sub(state.ev).min(2 * config.ceiling),
+        seq: Some(state.seq),
+        stamp: None,
+        period_nanos: config.interval,
+        rtt_nanos: Some(rtt),
+        in_pause: false,
+    };
+    config.detector.learn_in(&mut detector, &evidence, &trust);
+    let trust = Trust { since: now, ..trust };
+    let trust_ends = config.detector.deadline(&detector, &trust).as_nanos();
+    if trust_ends < now {
+        return None; // In spite of the evidence: it came too late to be trusted.
+    }
     let answer = state.ledger.answered(&Query {
         seq: state.seq,
         stamp: None,
@@ -47,37 +91,36 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
         gap: config.min_gap,
     });
     debug_assert_eq!(answer, Answer::Open(sent));
-    let rtt = (now - sent).saturating_sub(nanos(hold)).max(1);
-    let micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
-    state.rtt.sample(micros);
-    let trust = trust(config, state);
-    let evidence = Evidence {
-        sign: Sign::Pong,
-        at: Timestamp::from_nanos(now),
-        silence_nanos: now.saturating_sub(state.ev).min(2 * config.ceiling),
-        seq: Some(state.seq),
-        stamp: None,
-        period_nanos: trust.period_nanos(),
-        rtt_nanos: Some(rtt),
-        in_pause: false,
-    };
-    config.detector.learn_in(&mut state.detector, &evidence, &trust);
+    (state.rtt, state.detector, state.ev) = (estimate, detector, now);
     state.newest_answered(now);
-    state.ev = now;
-    (out.heard, out.proven, out.answered, out.rtt_micros) = (true, true, sent, micros);
-    Some(judgement(config, state).min(planned(config, state)).min(keepalive(config, state)))
+    let judgement = trust_ends.min(now + config.ceiling) + 1;
+    let next = judgement.min(planned(config, state)).min(keepalive(config, state));
+    Some(Answered { next, sent, rtt_micros })
+}
+
+/// Whether a detector's state is small enough to be copied for nothing; others take the long way.
+const fn is_small<D: Detector>() -> bool {
+    size_of::<D::State>() <= 64
+}
+
+/// What [`probe`] did.
+pub(crate) struct Probed {
+    /// When it was due.
+    pub(crate) due: u64,
+    /// The next wake-up.
+    pub(crate) next: u64,
+    /// The ping to send, stamped `now`.
+    pub(crate) id: PingId,
 }
 
 /// The next ping is due, and not overdue by more than the slack; nothing is out, and nothing to be
-/// judged (rules P2, P8, P11, P12). Returns when it was due and the next wake-up; `None`: it was
-/// anything else, and nothing is changed.
+/// judged (rules P2, P8, P11, P12). `None`: it was anything else, and nothing is changed.
 #[inline(always)]
 pub(crate) fn probe<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &mut PeerState<D, L>,
     now: u64,
-    out: &mut Actions,
-) -> Option<(u64, u64)> {
+) -> Option<Probed> {
     if !config.is_plain() || !state.awaits_nothing() || now > END_OF_TIME {
         return None;
     }
@@ -97,8 +140,8 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
     state.ledger.emitted(state.seq, now);
     state.newest_pinged(now, config.write_reports);
     (state.last_ping, state.tx_at) = (now, now);
-    out.ping(PingId::new(state.epoch, state.seq), now);
-    Some((due, after_ping(config, state, now)))
+    let id = PingId::new(state.epoch, state.seq);
+    Some(Probed { due, next: after_ping(config, state, now), id })
 }
 
 /// The wake-up after [`probe`].
@@ -144,19 +187,20 @@ fn judgement<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>
 
 #[inline(always)]
 fn trust_ends<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    config.detector.deadline(&state.detector, &trust(config, state)).as_nanos()
+    let trust = trust(config, state.ev, state.rtt);
+    config.detector.deadline(&state.detector, &trust).as_nanos()
 }
 
 /// What the detector is told; nothing slows a steady peer down.
 #[inline(always)]
-fn trust<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Trust {
+const fn trust<D: Detector>(config: &Config<D>, since: u64, rtt: Rtt) -> Trust {
     Trust {
-        since: state.ev,
+        since,
         period: config.interval,
         window: config.window,
         timeout: config.timeout,
         attempts: config.attempts,
-        rtt: state.rtt,
+        rtt,
     }
 }
 

@@ -43,7 +43,7 @@ fn random_inputs_pass() {
             (state >> 56) as u8
         };
         // Many a wish is refused, and only after thousands of intervals were tried.
-        let rounds = if name == "wish" { 10 } else { 3000 };
+        let rounds = if name == "wish" { 30 } else { 3000 };
         for round in 0..rounds {
             let len = usize::from(byte()) / 2 + 8;
             let data: Vec<u8> = (0..len).map(|_| byte()).collect();

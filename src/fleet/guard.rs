@@ -52,9 +52,6 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Of a peer in whom nothing is special.
-    pub(super) const STEADY: Self = Self { member: true, silent: false, held: false };
-
     pub(super) fn of<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
         let member = state.liveness().is_live() && !state.draining() && config.judges();
         let held = member && state.reprobe() != Reprobe::None;

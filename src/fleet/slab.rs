@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use super::handle::{Handle, Profile};
 use super::wheel::CHUNK;
@@ -53,10 +54,17 @@ impl<D: Detector> Slab<D> {
         let mut states = vec![free; CHUNK].into_boxed_slice();
         for (state, slot) in states.iter_mut().zip(first..) {
             state.epoch = jitter::epoch(seed.wrapping_add(jitter::mix(slot.into())));
-            state.seq = slot + 1;
         }
-        states[CHUNK - 1].seq = self.free[profile.index()];
-        self.free[profile.index()] = first;
+        // Where many start at once and beat alike, neighbours in time are neighbours in memory.
+        states.sort_unstable_by_key(|state| Reverse(jitter::phase(state.epoch.wrapping_add(1))));
+        // But few peers are not neighbours: they are put into the chunk from all over it.
+        let mut next = self.free[profile.index()];
+        for nth in (0..CHUNK).rev() {
+            let at = nth.reverse_bits() >> (usize::BITS - CHUNK.ilog2());
+            states[at].seq = next;
+            next = first + at as u32;
+        }
+        self.free[profile.index()] = next;
         self.chunks.push(Chunk { states, profile });
     }
 

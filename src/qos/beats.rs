@@ -92,6 +92,14 @@ fn longest_interval(link: &Link<'_>, wish: Parts) -> Option<f64> {
 
 /// Whether `eta / prod(...) >= T_MR^L` (rule QS2).
 fn recurs_after(link: &Link<'_>, wish: Parts, interval: f64) -> bool {
+    // No beat has more time than the first, so none fails more seldom: if that for all of them is
+    // not seldom enough, the product need not be worked out.
+    let longest = wish.within - interval;
+    let least = link.first_fails(longest).min(link.next_fails(longest));
+    let beats = (wish.within / interval).min(TERMS.into());
+    if libm::pow(least, beats) * wish.every > interval {
+        return false;
+    }
     let mut all_fail = 1.0;
     for j in 1..=TERMS {
         let left = wish.within - f64::from(j) * interval;
