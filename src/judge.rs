@@ -209,6 +209,12 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         if !near || !self.state.liveness().is_live() || self.state.reprobe() == Reprobe::Wanted {
             return;
         }
+        if !self.config.ids && self.state.waiting() == Waiting::Pong && !self.state.ping_unwritten()
+        {
+            // It may be older than the last evidence: then its window is no chance.
+            self.state.wait(Waiting::Nothing, self.now);
+            self.confuse_samples();
+        }
         self.grant(probe);
         self.out.report(Findings::REPROBE);
     }

@@ -582,3 +582,19 @@ fn a_hold_puts_the_verdict_off_and_renews_nothing() {
         }
     }
 }
+
+/// J14, S4: without ids a hold asks anew, although a ping is out: that one may be older than the last
+/// evidence, and its window no chance (found by the simulator, seed 379620 with holds).
+#[test]
+fn without_ids_a_hold_sends_a_fresh_probe() {
+    let config = build(plain().ids(false));
+    let mut solo = Solo::new(config);
+    let _ = solo.tell_at(SEC, Event::FrameReceived);
+    // Pings leave at 11, 21 and 31 s; V is passed at 41 s.
+    while let Some(due) = solo.due().filter(|due| *due < 35 * SEC) {
+        let _ = solo.tell_at(due, Event::Tick);
+    }
+    let actions = solo.tell_at(37 * SEC, Event::Hold { probe: true });
+    assert!(ping_in(&actions).is_some(), "{actions:?}");
+    assert_eq!(solo.due(), Some(47 * SEC + 1));
+}

@@ -12,7 +12,7 @@ use heartbeat_proto::sim::{Failure, Invariant, Plan, Sabotage, Simulator, Totals
 /// The digest of the first seeds, and of a million of them (`tests/long.sh`). When they change and
 /// the change was meant (a fixed rule, another fault), replace them by what the failure prints, in
 /// the commit that changes the behaviour.
-const SLICE: (u64, &str) = (2_000, "06a9a63b09c0c31e");
+const SLICE: (u64, &str) = (2_000, "5002ff128f237264");
 const ALL: (u64, &str) = (1_000_000, "d3f5eeb5f147a513");
 
 fn run(seeds: impl Iterator<Item = u64>) -> Totals {

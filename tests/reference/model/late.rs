@@ -127,14 +127,15 @@ impl Reference {
         if !self.liveness.is_live() || !soon || waits {
             return;
         }
-        let begun_anew = self.ping_waits
-            || (!self.rules.knobs.ids && self.judged.is_some())
-            || self.request.is_some()
-            || !self.rules.probes();
+        if !self.rules.knobs.ids && !self.ping_waits {
+            self.judged = None;
+        }
+        let begun_anew = self.ping_waits || self.request.is_some() || !self.rules.probes();
         if probe || begun_anew || self.twist == Some(Twist::HoldsProbe) {
             return self.grant();
         }
         self.tell(Findings::REPROBE);
+        self.confuse();
         self.judged = None;
         self.lone = Some(self.now);
         self.reprobe = Reprobe::Running(self.now + self.rules.w);
