@@ -162,6 +162,35 @@ impl Actions {
         self.slots & (NOTIFY | REPORT) != 0
     }
 
+    /// These, and those of the next call at the same time: what one call would have yielded. A ping
+    /// takes the place of a beacon, and of a request for one.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn followed_by(&self, next: &Self) -> Self {
+        let sooner = self.slots & PING != 0;
+        let pinged = (self.slots | next.slots) & PING != 0;
+        let slots = self.slots | next.slots;
+        let probe = if sooner || next.slots & (PING | BEACON) == 0 { self } else { next };
+        let transition = match (self.transition(), next.transition()) {
+            (Some(first), Some(last)) => Some(Transition::new(first.from, last.to, last.reason)),
+            (first, last) => first.or(last),
+        };
+        let mut both = Self {
+            slots: if pinged { slots & !(BEACON | REQUEST) } else { slots },
+            probe: probe.probe,
+            stamp: probe.stamp,
+            pong: if self.slots & PONG != 0 { self.pong } else { next.pong },
+            calm: self.calm || next.calm,
+            heard: self.heard || next.heard,
+            proven: next.proven,
+            findings: self.findings.with(next.findings),
+            rtt_micros: next.rtt_micros,
+            answered: next.answered,
+            transition,
+        };
+        both.notify(transition.filter(|change| change.from != change.to));
+        both
+    }
+
     /// Whether a ping or a beacon already leaves in this call.
     pub(crate) const fn sends_life(&self) -> bool {
         self.slots & (PING | BEACON) != 0

@@ -142,6 +142,17 @@ pub enum Event {
         /// How long the host slept, as far as the caller's clock counted it.
         slept: Duration,
     },
+    /// The observer doubts itself, not the peer: many others fell silent at the same time, so it
+    /// may be the path that all share, or this host. No verdict by silence falls before one
+    /// response window from now has passed (rule J14). No evidence: nothing is renewed, no miss is
+    /// forgiven. Nothing comes of it while the verdict is further away than that.
+    ///
+    /// The guard of a fleet says it; whoever watches several peers may, too.
+    Hold {
+        /// Whether a fresh ping is sent, whose window is waited for. Without one the window passes
+        /// in peace, unless a ping leaves in it for another reason, which then has its own.
+        probe: bool,
+    },
 }
 
 impl Event {

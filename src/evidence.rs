@@ -70,6 +70,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
                 }
             }
             Event::Resume { slept } => self.resume(nanos(slept)),
+            Event::Hold { probe } => self.hold(probe),
             _ => self.change_life(event),
         }
     }

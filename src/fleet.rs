@@ -51,6 +51,12 @@
 //! in which the peer's deadline lies (rule FL3). So no verdict is early, and none is later than a
 //! step and the caller's own lateness.
 //!
+//! # When all fall silent
+//!
+//! [`Fleet::set_guard`] makes a fleet doubt the path or this host first, when a large share of a group
+//! of peers, or of all, falls silent together: their verdicts are held, a sample is probed, and the
+//! group is released or condemned, within a bound (rules GD1 to GD7).
+//!
 //! # What it costs
 //!
 //! 80 bytes a peer with [`Deadline`], 104 with
@@ -64,6 +70,8 @@
 //! For many cores, and more than 16.7 million peers, use a fleet for each.
 
 mod census;
+mod guard;
+mod guarded;
 mod handle;
 #[cfg(feature = "snapshot")]
 mod portion;
@@ -73,11 +81,13 @@ mod slab;
 pub mod snapshot;
 mod wheel;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 use core::time::Duration;
 
 pub use census::Census;
+pub use guard::{Doubt, GuardConfig, GuardError, GuardReport, GuardState};
 pub use handle::{FleetError, Handle, Profile, StaleHandle};
 #[cfg(feature = "snapshot")]
 pub use portion::SnapshotError;
@@ -85,11 +95,12 @@ pub use sink::Sink;
 #[cfg(feature = "snapshot")]
 pub use snapshot::{Restoring, Saving};
 
+use self::guard::{Guard, Standing as Counted, Suspect, convicts_by_silence};
 use self::slab::Slab;
 use self::wheel::{Batch, MOST_SLOTS, Standing, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, NEVER};
 use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::ledger::Echo;
@@ -133,6 +144,9 @@ pub struct Fleet<D: Detector = Deadline> {
     now: u64,
     seed: u64,
     census: Census,
+    guard: Option<Box<Guard>>,
+    /// What the guard told a peer in the last call.
+    held: Option<(Handle, Event)>,
 }
 
 impl<D: Detector> Fleet<D> {
@@ -174,6 +188,8 @@ impl<D: Detector> Fleet<D> {
             now: now.as_nanos(),
             seed,
             census: Census::default(),
+            guard: None,
+            held: None,
         };
         fleet.add_profile(config)?;
         Ok(fleet)
@@ -226,9 +242,15 @@ impl<D: Detector> Fleet<D> {
             }
             self.slab.grow(profile, self.seed);
             self.wheel.grow();
+            if let Some(guard) = &mut self.guard {
+                guard.grow();
+            }
         }
         let now = self.clamp(now);
         let handle = self.slab.insert(profile, now);
+        if let Some(guard) = &mut self.guard {
+            guard.set_group(handle.slot(), 0, Counted::default(), now);
+        }
         self.census.enter(Liveness::Idle);
         self.reschedule(handle.slot());
         Ok(handle)
@@ -242,6 +264,7 @@ impl<D: Detector> Fleet<D> {
     /// The handle names no peer.
     pub fn remove(&mut self, handle: Handle) -> Result<PeerState<D, Echo>, StaleHandle> {
         let state = *self.peer(handle)?;
+        self.recount(handle.slot(), &state, None);
         self.census.leave(state.liveness());
         self.wheel.vacate(handle.slot());
         self.slab.remove(handle.slot());
@@ -259,6 +282,7 @@ impl<D: Detector> Fleet<D> {
         let now = Timestamp::from_nanos(self.clamp(now));
         let profile = self.slab.profile(handle.slot());
         let next = state.next_connection(&self.profiles[profile.index()], now);
+        self.recount(handle.slot(), &state, Some(&next));
         self.census.leave(state.liveness());
         self.census.enter(next.liveness());
         *self.slab.get_mut(handle.slot()) = next;
@@ -284,6 +308,7 @@ impl<D: Detector> Fleet<D> {
         now: Timestamp,
     ) -> Result<Actions, StaleHandle> {
         let now = self.clamp(now);
+        self.held = None;
         self.tell(handle, &event, now).ok_or(StaleHandle(handle))
     }
 
@@ -297,6 +322,7 @@ impl<D: Detector> Fleet<D> {
         sink: &mut S,
     ) -> usize {
         let now = self.clamp(now);
+        self.held = None;
         let mut taken = 0;
         for batch in inputs.chunks(Batch::MOST) {
             self.touch(batch.iter().map(|input| input.handle.slot()));
@@ -322,6 +348,8 @@ impl<D: Detector> Fleet<D> {
     /// Never panics and never allocates.
     pub fn advance<S: Sink>(&mut self, now: Timestamp, budget: usize, sink: &mut S) -> Progress {
         let now = self.clamp(now);
+        self.held = None;
+        self.tell_of_guard(sink);
         let mut left = budget;
         let mut look = budget.saturating_mul(LOOKS);
         loop {
@@ -486,19 +514,49 @@ impl<D: Detector> Fleet<D> {
     /// FL1: the same step as a machine's.
     #[inline(never)]
     fn apply(&mut self, slot: u32, event: Event, now: u64) -> Actions {
+        self.apply_any(slot, event, now, true)
+    }
+
+    /// `guarded`: a verdict by silence may be held.
+    pub(in crate::fleet) fn apply_any(
+        &mut self,
+        slot: u32,
+        event: Event,
+        now: u64,
+        guarded: bool,
+    ) -> Actions {
         let mut actions = Actions::default();
         let (state, profile) = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];
         let mut due = Deadlines::of(config, state).first();
         let before = Before::of(state, due);
+        let old = self.guard.is_some().then_some(*state);
         step(config, state, event, now, &mut due, &mut actions);
+        if let (Some(guard), Some(old)) = (&mut self.guard, old) {
+            if before.due != NEVER && now > before.due.saturating_add(config.window) {
+                guard.overslept(before.due, now);
+            }
+            if guarded && convicts_by_silence(&actions) {
+                if let Some(probe) = guard.decide(Suspect::of(slot, config, &old), now) {
+                    *state = old;
+                    return self.hold(slot, probe, event, now);
+                }
+            }
+            guard.count(slot, Counted::of(config, &old), Counted::of(config, state), now);
+        }
         self.wheel.set(slot, due);
         self.census.record(config, state, before, &event, now, &actions);
         actions
     }
 
     #[inline]
-    fn deliver<S: Sink>(&self, handle: Handle, actions: Actions, sink: &mut S) -> ControlFlow<()> {
+    fn deliver<S: Sink>(
+        &mut self,
+        handle: Handle,
+        actions: Actions,
+        sink: &mut S,
+    ) -> ControlFlow<()> {
+        self.tell_of_guard(sink);
         if actions.is_empty() {
             return ControlFlow::Continue(());
         }

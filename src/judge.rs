@@ -194,8 +194,38 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         }
     }
 
+    /// No verdict before a window from now, in spite of what was granted before (rule J14).
+    pub(crate) fn hold(&mut self, probe: bool) {
+        // A late call has a grant to give, if none was given yet: a fresh probe (J6).
+        let forgiven = self.late
+            && self.config.late_policy == LatePolicy::Reprobe
+            && self.state.reprobe() == Reprobe::None;
+        if !self.state.liveness().is_live() || self.state.draining() || forgiven {
+            return;
+        }
+        self.end_windows();
+        let (_, limit) = deadlines::limits(self.config, self.state);
+        let near = limit < self.now + self.config.window && self.config.judges();
+        if !near || !self.state.liveness().is_live() || self.state.reprobe() == Reprobe::Wanted {
+            return;
+        }
+        if !self.config.ids && self.state.waiting() == Waiting::Pong && !self.state.ping_unwritten()
+        {
+            // It may be older than the last evidence: then its window is no chance.
+            self.state.wait(Waiting::Nothing, self.now);
+            self.confuse_samples();
+        }
+        self.grant(probe);
+        self.out.report(Findings::REPROBE);
+    }
+
     /// One fresh probe and one window before any verdict.
     pub(crate) fn grant_reprobe(&mut self) {
+        self.grant(true);
+    }
+
+    /// One window before any verdict; `fresh`: that of a probe of its own.
+    fn grant(&mut self, fresh: bool) {
         if !self.config.judges() {
             return;
         }
@@ -210,8 +240,10 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
             self.state.last_ping = self.now;
             self.confuse_samples();
             Waiting::Pong
-        } else {
+        } else if fresh {
             return self.state.set_reprobe(Reprobe::Wanted);
+        } else {
+            Waiting::Window
         };
         self.state.wait(running, self.now);
         self.state.set_reprobe(Reprobe::Running);

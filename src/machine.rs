@@ -327,14 +327,14 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         {
             self.late = self.now - due > self.config.slack;
             if self.late || !matches!(event, Event::Tick) {
-                self.woken_late(self.now - due);
+                self.woken_late(event, self.now - due);
             }
         }
     }
 
     /// Something was due before the event came.
     #[cold]
-    fn woken_late(&mut self, lateness: u64) {
+    fn woken_late(&mut self, event: Event, lateness: u64) {
         if self.late {
             self.out.report(Findings::LATE_CALL);
             match self.config.late_policy {
@@ -348,7 +348,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
             self.learn(Sign::Pause, None, None, None); // J13: before the evidence.
         }
         self.overdue = self.now >= Deadlines::of(self.config, self.state).verdict;
-        if self.overdue && self.config.late_policy == LatePolicy::Strict {
+        let strict = self.config.late_policy == LatePolicy::Strict;
+        if self.overdue && strict && !matches!(event, Event::Hold { .. }) {
             self.judge(); // E10: the verdict falls before the evidence.
         }
     }

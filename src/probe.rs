@@ -130,7 +130,8 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
     fn request_probe(&mut self) {
         let granted = self.state.reprobe() == Reprobe::Wanted;
         // One at a time: until then there is no deadline for it.
-        debug_assert!(granted || self.state.waiting() == Waiting::Nothing);
+        let free = matches!(self.state.waiting(), Waiting::Nothing | Waiting::Window);
+        debug_assert!(granted || free);
         self.state.wait(Waiting::Caller, self.now);
         self.out.request_probe();
         if granted {

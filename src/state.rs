@@ -61,7 +61,7 @@ pub(crate) enum Waiting {
     Pong,
     /// The caller's `PingDue`, which was asked for.
     Caller,
-    /// Nothing but the end of a granted window: no ping can be sent here.
+    /// Nothing but the end of a granted window: no ping can be sent here, or none was wanted (J14).
     Window,
     /// The resume.
     Resume,

@@ -204,6 +204,7 @@ fn need_06_the_verdict_is_told_once_and_is_final() {
         Event::GoodbyeReceived,
         Event::Suspend,
         Event::Resume { slept },
+        Event::Hold { probe: true },
     ];
     let mut mistakes = 0;
     for round in 0..3 {

@@ -45,7 +45,7 @@ fn configs() -> [Config; 5] {
 fn random_event(rng: &mut Rng, epoch: u32) -> Event {
     let span = Duration::from_nanos(rng.below(10 * SEC));
     let id = PingId::new(epoch, rng.below(6) as u32 + 1);
-    match rng.below(24) {
+    match rng.below(25) {
         0..=7 => Event::Tick,
         8..=10 => Event::pong(id),
         11 => Event::PongReceived {
@@ -65,6 +65,7 @@ fn random_event(rng: &mut Rng, epoch: u32) -> Event {
         20 => Event::PingDue,
         21 => Event::LimitReceived { min_gap: span },
         22 => Event::Suspend,
+        23 => Event::Hold { probe: span.subsec_nanos() & 1 == 0 },
         _ => Event::Resume { slept: span },
     }
 }

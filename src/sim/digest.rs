@@ -74,6 +74,7 @@ impl Digest {
             Event::Drain => self.word(17),
             Event::Close => self.word(18),
             Event::Suspend => self.word(19),
+            Event::Hold { probe } => self.word(20 + u64::from(probe)),
         }
     }
 

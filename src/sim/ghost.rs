@@ -5,7 +5,7 @@ mod pings;
 mod verdicts;
 mod wake_ups;
 
-use crate::config::{Config, LatePolicy, LifeRule, MAX_SPAN_NANOS};
+use crate::config::{Config, LatePolicy, LifeRule, MAX_SPAN_NANOS, PingSchedule};
 use crate::event::Event;
 use crate::finding::Findings;
 use crate::liveness::{Liveness, Reason};
@@ -307,6 +307,13 @@ impl Ghost {
                 self.silence = Silence::default();
             }
             Event::Drain if call.before.is_live() => self.draining = true,
+            // J14: its window, and those of a request and of a ping in it.
+            Event::Hold { .. } => {
+                self.silence.resumes += 2 + u64::from(config.schedule == PingSchedule::External);
+                if call.told.found.contains(Findings::REPROBE) {
+                    self.silence.grace = self.now + config.window;
+                }
+            }
             Event::Suspend if !matches!(call.after, Liveness::Lost | Liveness::Closed) => {
                 self.suspended = self.suspended.or(Some(self.now));
             }

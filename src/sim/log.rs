@@ -312,5 +312,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Close => "close",
         Event::Suspend => "suspend",
         Event::Resume { .. } => "resume",
+        Event::Hold { probe: false } => "hold",
+        Event::Hold { probe: true } => "hold_and_probe",
     }
 }

@@ -1,15 +1,16 @@
 //! FL1: a fleet of N is N machines. Every peer has a twin: a state of its own that is told the same
-//! events at the same times. After each operation they are compared, bit for bit.
+//! events at the same times. After each operation they are compared, bit for bit. With a guard, its
+//! holds are events too.
 
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use heartbeat_proto::detector::{Compact, Deadline, Detector};
-use heartbeat_proto::fleet::{Fleet, Handle, Input, Profile, Progress, Sink};
+use heartbeat_proto::fleet::{Doubt, Fleet, GuardConfig, Handle, Input, Profile, Progress, Sink};
 use heartbeat_proto::{
-    Action, Actions, Config, Echo, Event, Liveness, Mode, PeerState, PingId, Report, Timestamp,
-    Verdict,
+    Action, Actions, Config, Echo, Event, Findings, Liveness, Mode, PeerState, PingId, Reason,
+    Report, Timestamp, Verdict,
 };
 use proptest::prelude::*;
 
@@ -33,6 +34,7 @@ enum Say {
     Blocked,
     Suspend,
     Resume,
+    Hold(bool),
     Drain,
     Close,
     Goodbye,
@@ -100,6 +102,7 @@ fn say() -> impl Strategy<Value = Say> {
         1 => Just(Say::Blocked),
         1 => Just(Say::Suspend),
         1 => Just(Say::Resume),
+        2 => any::<bool>().prop_map(Say::Hold),
         1 => Just(Say::Drain),
         1 => Just(Say::Close),
         1 => Just(Say::Goodbye),
@@ -137,6 +140,7 @@ struct Twin<D: Detector> {
     state: PeerState<D, Echo>,
     /// Its pings, newest last.
     pings: Vec<(PingId, Timestamp)>,
+    drained: bool,
     answered: usize,
 }
 
@@ -168,6 +172,7 @@ impl<D: Detector> Twin<D> {
             Say::Blocked => Event::TxBlocked,
             Say::Suspend => Event::Suspend,
             Say::Resume => Event::Resume { slept: zero },
+            Say::Hold(probe) => Event::Hold { probe },
             Say::Drain => Event::Drain,
             Say::Close => Event::Close,
             Say::Goodbye => Event::GoodbyeReceived,
@@ -176,6 +181,8 @@ impl<D: Detector> Twin<D> {
     }
 
     fn tell(&mut self, configs: &[Config<D>], event: Event, now: Timestamp) -> Actions {
+        let live = self.state.liveness().is_live();
+        self.drained |= live && event == Event::Drain;
         let actions = self.state.handle(&configs[self.profile], event, now);
         for action in actions.clone() {
             if let Action::SendPing { id, stamp } = action {
@@ -186,12 +193,42 @@ impl<D: Detector> Twin<D> {
     }
 }
 
+fn listed(actions: Actions) -> Vec<Action> {
+    actions.collect()
+}
+
+/// What one call would have yielded, of what one or two have: one of each kind, the findings of
+/// both, a transition from the first to the last, and of ping, beacon and request the ping.
+fn joined(calls: &[Actions]) -> Vec<Action> {
+    let all = || calls.iter().cloned().flatten();
+    let find = |kind: fn(&Action) -> bool| all().find(kind);
+    let ping = find(|action| matches!(action, Action::SendPing { .. }));
+    let beacon = find(|action| matches!(action, Action::SendBeacon { .. }));
+    let request = find(|action| matches!(action, Action::RequestProbe));
+    let changes: Vec<_> = calls.iter().filter_map(Actions::transition).collect();
+    let change = changes.first().zip(changes.last()).map(|(first, last)| {
+        let mut change = *last;
+        change.from = first.from;
+        change
+    });
+    let found = calls.iter().fold(Findings::NONE, |found, call| found.with(call.findings()));
+    let mut joined = Vec::new();
+    joined.extend(find(|action| matches!(action, Action::SendPong { .. })));
+    joined.extend(ping.or(beacon));
+    joined.extend(request.filter(|_| ping.is_none()));
+    joined.extend(find(|action| matches!(action, Action::SendGoodbye)));
+    joined.extend(change.filter(|change| change.from != change.to).map(Action::Notify));
+    joined.extend((!found.is_empty()).then_some(Action::Report(found)));
+    joined
+}
+
 /// Keeps what the fleet says, until it is enough.
 #[derive(Default)]
 struct Heard {
     actions: Vec<(Handle, Actions)>,
     reports: Vec<(Handle, Report)>,
     stale: Vec<Handle>,
+    holds: Vec<(Handle, Event)>,
     enough: usize,
 }
 
@@ -208,6 +245,10 @@ impl Sink for Heard {
 
     fn changed(&mut self, handle: Handle, report: &Report) {
         self.reports.push((handle, *report));
+    }
+
+    fn held(&mut self, handle: Handle, event: Event) {
+        self.holds.push((handle, event));
     }
 
     fn stale(&mut self, handle: Handle) {
@@ -228,11 +269,14 @@ struct Pair<D: Detector> {
 }
 
 impl<D: Detector> Pair<D> {
-    fn new(configs: Vec<Config<D>>) -> Self {
+    fn new(configs: Vec<Config<D>>, guard: Option<GuardConfig>) -> Self {
         let now = 777 * MS;
         let mut fleet = Fleet::new(configs[0], 42, Timestamp::from_nanos(now)).expect("valid");
         for config in &configs[1..] {
             fleet.add_profile(*config).expect("valid");
+        }
+        if let Some(guard) = guard {
+            fleet.set_guard(guard).expect("valid");
         }
         let profiles = fleet.profiles().collect();
         Self { configs, profiles, fleet, twins: BTreeMap::new(), old: Vec::new(), now, shown: now }
@@ -253,6 +297,29 @@ impl<D: Detector> Pair<D> {
         self.twins.get_mut(&handle).expect("a twin").tell(&self.configs, event, now)
     }
 
+    /// What the guard said before the event is told to the twin, too, where the event alone would
+    /// have convicted it; then there may be what two calls yield.
+    fn tell_held(
+        &mut self,
+        handle: Handle,
+        event: Event,
+        holds: &mut Vec<(Handle, Event)>,
+    ) -> Vec<Actions> {
+        let twin = &self.twins[&handle];
+        let mut alone = twin.state;
+        let now = Timestamp::from_nanos(self.shown);
+        let actions = alone.handle(&self.configs[twin.profile], event, now);
+        let by_silence = [Reason::NoResponse, Reason::Silence, Reason::NotProbed];
+        let falls = actions
+            .transition()
+            .is_some_and(|to| to.to == Liveness::Lost && by_silence.contains(&to.reason));
+        let hold = holds.iter().position(|(of, _)| *of == handle).filter(|_| falls);
+        let Some(hold) = hold else { return vec![self.tell(handle, event)] };
+        let (_, hold) = holds.remove(hold);
+        let first = self.tell(handle, hold);
+        if event == Event::Tick { vec![first] } else { vec![first, self.tell(handle, event)] }
+    }
+
     fn play(&mut self, op: &Op) {
         match op {
             Op::Pass { nanos } => return self.now += nanos,
@@ -269,7 +336,10 @@ impl<D: Detector> Pair<D> {
                 assert!(!self.old.contains(&handle), "{handle} again");
                 let state = *self.fleet.peer(handle).expect("there");
                 assert_eq!(state.liveness(), Liveness::Idle);
-                let twin = Twin { profile: *profile, state, pings: Vec::new(), answered: 0 };
+                let group = handle.slot() as u16 % 3;
+                self.fleet.set_group(handle, group).expect("there");
+                let (profile, pings) = (*profile, Vec::new());
+                let twin = Twin { profile, state, pings, drained: false, answered: 0 };
                 assert!(self.twins.insert(handle, twin).is_none());
             }
             Op::Insert { profile, peers } => {
@@ -284,7 +354,8 @@ impl<D: Detector> Pair<D> {
                 let twin = self.twins.remove(&handle).expect("a twin");
                 let shown = Timestamp::from_nanos(self.shown);
                 let state = twin.state.next_connection(&self.configs[twin.profile], shown);
-                self.twins.insert(next, Twin { state, pings: Vec::new(), answered: 0, ..twin });
+                let pings = Vec::new();
+                self.twins.insert(next, Twin { state, pings, drained: false, answered: 0, ..twin });
                 self.old.push(handle);
             }
             Op::Tell { who, say } => {
@@ -331,7 +402,10 @@ impl<D: Detector> Pair<D> {
         let now = self.now();
         let event = self.twins[&handle].event(say);
         let told = self.fleet.handle(handle, event, now).expect("there");
-        assert_eq!(told, self.tell(handle, event), "{event:?}");
+        let mut hold = self.fleet.last_hold().map(|hold| (handle, hold)).into_iter().collect();
+        let expected = joined(&self.tell_held(handle, event, &mut hold));
+        assert_eq!(listed(told), expected, "{event:?}");
+        assert_eq!(hold, [], "a hold where nobody would have been convicted");
     }
 
     fn remove(&mut self, who: usize) {
@@ -358,7 +432,7 @@ impl<D: Detector> Pair<D> {
         let mut stale = Vec::new();
         for Input { handle, event } in &inputs[..taken] {
             if self.twins.contains_key(handle) {
-                let actions = self.tell(*handle, *event);
+                let actions = joined(&self.tell_held(*handle, *event, &mut heard.holds));
                 if !actions.is_empty() {
                     told.push((*handle, actions));
                 }
@@ -366,7 +440,9 @@ impl<D: Detector> Pair<D> {
                 stale.push(*handle);
             }
         }
-        assert_eq!(heard.actions, told);
+        assert_eq!(heard.holds, [], "a hold where nobody would have been convicted");
+        let heard_actions = heard.actions.into_iter().map(|(who, all)| (who, listed(all)));
+        assert_eq!(heard_actions.collect::<Vec<_>>(), told);
         assert_eq!(heard.stale, stale);
     }
 
@@ -390,12 +466,13 @@ impl<D: Detector> Pair<D> {
             let done = progress == Progress::Done;
             assert!(reached || !done || !due_by(ended), "{handle} was forgotten");
             if reached {
-                let actions = self.tell(handle, Event::Tick);
+                let actions = self.tell_held(handle, Event::Tick, &mut heard.holds).remove(0);
                 if !actions.is_empty() {
                     told.push((handle, actions));
                 }
             }
         }
+        assert_eq!(heard.holds, [], "a hold where nobody would have been convicted");
         heard.actions.sort_by_key(|(handle, _)| *handle);
         assert_eq!(heard.actions, told);
         for (handle, report) in heard.reports {
@@ -421,6 +498,7 @@ impl<D: Detector> Pair<D> {
             let count = self.twins.values().filter(|t| t.state.liveness() == liveness).count();
             assert_eq!(self.fleet.count(liveness), count, "{liveness}");
         }
+        self.compare_counts();
         for old in &self.old {
             assert!(!self.fleet.contains(*old));
         }
@@ -431,6 +509,24 @@ impl<D: Detector> Pair<D> {
             let next = self.fleet.next_deadline().expect("somebody is due").as_nanos();
             let end = (first.as_nanos() / step + 1) * step;
             assert!(next <= end.max(self.shown), "{next} for {first:?}");
+        }
+    }
+}
+
+impl<D: Detector> Pair<D> {
+    /// GD1: the members of each group and of all.
+    fn compare_counts(&self) {
+        let members = |group: Option<u16>| {
+            let of = |handle: &Handle| group.is_none_or(|group| handle.slot() as u16 % 3 == group);
+            let live = |twin: &Twin<D>| twin.state.liveness().is_live() && !twin.drained;
+            self.twins.iter().filter(|(handle, twin)| of(handle) && live(twin)).count() as u32
+        };
+        let scopes = (0..3).map(|group| (Doubt::Group(group), Some(group)));
+        for (doubt, group) in scopes.chain([(Doubt::Observer, None)]) {
+            if let Some(report) = self.fleet.guard_report(doubt) {
+                assert_eq!(report.members, members(group), "{doubt}");
+                assert!(report.silent <= report.members);
+            }
         }
     }
 }
@@ -454,13 +550,29 @@ fn configs<D: Detector>(detector: D) -> Vec<Config<D>> {
     ]
 }
 
-fn run<D: Detector>(detector: D, ops: &[Op]) -> u64 {
-    let mut pair = Pair::new(configs(detector));
+fn run<D: Detector>(detector: D, guard: Option<GuardConfig>, ops: &[Op]) -> u64 {
+    let mut pair = Pair::new(configs(detector), guard);
     for op in ops {
         pair.play(op);
         pair.compare();
     }
+    // GD1: counted anew, all is as it was kept.
+    if let (Some(guard), Some(kept)) = (guard, pair.fleet.guard_report(Doubt::Observer)) {
+        pair.fleet.set_guard(guard).expect("valid");
+        let anew = pair.fleet.guard_report(Doubt::Observer).expect("a guard");
+        assert_eq!((anew.members, anew.silent), (kept.members, kept.silent));
+    }
     pair.fleet.census().stats().pongs_received
+}
+
+/// Quick to doubt, and with few verdicts to give.
+fn guard() -> impl Strategy<Value = GuardConfig> {
+    (1..2_000_u64, 1..80_u8, 2..4_u32, 1..3_u32, 1..20_u32).prop_map(
+        |(hold_most, share, least, sample, rate)| {
+            let guard = GuardConfig::new(Duration::from_millis(hold_most)).share(share);
+            guard.least(least).sample(sample).verdicts_per_second(rate)
+        },
+    )
 }
 
 /// The random lives are not all short and miserable: most pings are answered in time, so that the
@@ -474,7 +586,7 @@ fn most_peers_are_healthy() {
     let mut pongs = 0;
     for _ in 0..10 {
         let life = lives.new_tree(&mut runner).expect("generates").current();
-        pongs += run(Deadline::fixed(), &life);
+        pongs += run(Deadline::fixed(), None, &life);
     }
     assert!(pongs > 500, "{pongs} pongs in ten lives");
 }
@@ -485,7 +597,7 @@ proptest! {
     /// FL1, FL2, FL3, FL4, FL5, FL6, with the fixed deadline.
     #[test]
     fn a_fleet_is_its_machines(ops in prop::collection::vec(op(), 1..100)) {
-        run(Deadline::fixed(), &ops);
+        run(Deadline::fixed(), None, &ops);
     }
 
     /// FL1 with a detector that has a state.
@@ -493,6 +605,15 @@ proptest! {
     fn a_fleet_is_its_machines_with_a_detector_that_learns(
         ops in prop::collection::vec(op(), 1..100),
     ) {
-        run(Compact::default().on(heartbeat_proto::detector::Source::Pongs), &ops);
+        run(Compact::default().on(heartbeat_proto::detector::Source::Pongs), None, &ops);
+    }
+
+    /// FL1, GD1, GD3 with a guard: its holds are events that the machines take, too.
+    #[test]
+    fn a_guarded_fleet_is_its_machines(
+        ops in prop::collection::vec(op(), 1..100),
+        guard in guard(),
+    ) {
+        run(Deadline::fixed(), Some(guard), &ops);
     }
 }

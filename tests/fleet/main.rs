@@ -3,6 +3,7 @@
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod equality;
+mod guard;
 mod handles;
 mod memory;
 mod schedule;

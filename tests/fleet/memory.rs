@@ -4,7 +4,7 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 
 use heartbeat_proto::detector::{Compact, Detector};
-use heartbeat_proto::fleet::{Fleet, Handle, Progress};
+use heartbeat_proto::fleet::{Fleet, GuardConfig, Handle, Progress};
 use heartbeat_proto::{Actions, Config, Event, PingId, Timestamp};
 
 const SEC: u64 = 1_000_000_000;
@@ -40,10 +40,14 @@ fn nothing_is_allocated_while_it_runs() {
         .build()
         .expect("valid");
     let mut fleet = Fleet::new(config, 3, at(0)).expect("valid");
+    // It is quick to doubt, and slow to convict.
+    let guard = GuardConfig::new(Duration::from_secs(60)).share(1).verdicts_per_second(5);
+    fleet.set_guard(guard).expect("valid");
     let profile = fleet.profiles().next().expect("one");
     let mut handles: Vec<Handle> =
         (0..5000).map(|_| fleet.insert(profile, at(0)).expect("room")).collect();
-    for handle in &handles {
+    for (group, handle) in (0..).zip(&handles) {
+        fleet.set_group(*handle, group % 300).expect("there");
         let _ = fleet.handle(*handle, Event::Start, at(0)).expect("there");
     }
     let mut rng = Rng(9);

@@ -22,16 +22,13 @@
 //! | INC-2022-199 | `2022_199_datagram_beats_without_ack_or_retransmission` | beats without ids, answers and repeats | P6, P8, E4, S4 |
 //! | INC-2021-333, INC-2022-265 | `2021_333_and_2022_265_log_without_trace_id_and_peer` | one line for every cause | J12 (partly: see below) |
 //! | INC-2023-117, INC-2023-188 | `2023_117_and_2023_188_active_and_passive_beats_in_one_metric` | one counter for both | RP2, J10 |
-//! | INC-2022-074 | `2022_074_one_jittered_observer_takes_down_all_services` | takes its own stall for 300 deaths | J6, S5 (partly: see below) |
+//! | INC-2022-074 | `2022_074_one_jittered_observer_takes_down_all_services` | takes its own stall for 300 deaths | J6, S5; a region: GD1 to GD7, `tests/fleet/guard.rs` |
 //! | INC-2023-242 | `2023_242_heartbeat_path_not_traced` | one error at the end | J12 (partly: see below) |
 //!
 //! # Gaps
 //!
 //! What an incident demands and the crate does not have yet; the tests show the rest.
 //!
-//! * INC-2022-074: a region that falls silent while the observer runs on time convicts all its
-//!   peers; that needs the guard over the fleet (correlated silence). One machine sees only
-//!   its own stall.
 //! * INC-2023-242: there are no tracing spans yet; the adapters tell every step as a `Notice`.
 //! * INC-2023-004: the machine does not answer HTTP or gRPC health probes yet (Y31). What holds is
 //!   that a protocol it does not know is told as such, and is no verdict on the peer.

@@ -80,6 +80,7 @@ pub(crate) fn input() -> impl Strategy<Value = Input> {
         1 => Just(Event::TxBlocked),
         1 => Just(Event::Suspend),
         1 => (0..80u64).prop_map(|slept| Event::Resume { slept: ns(slept) }),
+        2 => any::<bool>().prop_map(|probe| Event::Hold { probe }),
     ];
     let rare = prop_oneof![
         Just(Event::Start),

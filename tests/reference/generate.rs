@@ -100,6 +100,7 @@ fn what(case: &Case) -> impl Strategy<Value = What> + use<> {
         1 => prop_oneof![0u32..3000, 0u32..100_000].prop_map(What::Limit),
         1 => plain(Event::Suspend),
         1 => prop_oneof![Just(0), 0u32..5000].prop_map(What::Resume),
+        5 => any::<bool>().prop_map(|probe| What::Plain(Event::Hold { probe })),
         1 => prop_oneof![
             3 => plain(Event::Close),
             1 => plain(Event::GoodbyeReceived),

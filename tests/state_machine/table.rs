@@ -121,6 +121,7 @@ fn events(specimen: &Specimen) -> Vec<(&'static str, Event)> {
         ("Close", Event::Close),
         ("Suspend", Event::Suspend),
         ("Resume", Event::Resume { slept: Duration::ZERO }),
+        ("Hold", Event::Hold { probe: false }),
     ]
 }
 

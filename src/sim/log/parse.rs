@@ -106,7 +106,7 @@ fn entry(line: &str) -> Result<(Timestamp, Entry), LogProblem> {
 }
 
 /// The events without arguments.
-const PLAIN: [Event; 13] = [
+const PLAIN: [Event; 15] = [
     Event::Tick,
     Event::Start,
     Event::PingDue,
@@ -120,6 +120,8 @@ const PLAIN: [Event; 13] = [
     Event::Drain,
     Event::Close,
     Event::Suspend,
+    Event::Hold { probe: false },
+    Event::Hold { probe: true },
 ];
 
 fn with_arguments(kind: &str, words: &mut Words<'_>) -> Result<Event, LogProblem> {

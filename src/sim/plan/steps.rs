@@ -22,6 +22,7 @@ pub(super) fn draw(rng: &mut Rng, plan: &mut Plan) {
         draw.writers();
         draw.crashes();
         draw.news();
+        draw.holds();
     }
 }
 
@@ -228,6 +229,14 @@ impl Draw<'_> {
             let (end, at) = (self.end(), self.moment());
             let event = ends[self.rng.below(3) as usize];
             self.at(at, Fault::Tell { end, event });
+        }
+    }
+
+    /// One end doubts itself, again and again.
+    fn holds(&mut self) {
+        for _ in 0..6 * self.times() {
+            let (end, at, probe) = (self.end(), self.moment(), self.rng.one_in(2));
+            self.at(at, Fault::Tell { end, event: Event::Hold { probe } });
         }
     }
 

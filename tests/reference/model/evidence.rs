@@ -55,8 +55,10 @@ impl Reference {
 
     /// E10: under Strict the verdict falls first.
     pub(super) fn verdict_before_evidence(&mut self, event: Event) {
-        // LC6: a `Resume` moves the stamps first.
-        if !self.verdict_by_silence_is_due() || matches!(event, Event::Resume { .. }) {
+        // LC6: a `Resume` moves the stamps first; J14: a `Hold` puts the verdict off.
+        let first = matches!(event, Event::Resume { .. } | Event::Hold { .. })
+            && self.twist != Some(Twist::StrictIgnoresHolds);
+        if !self.verdict_by_silence_is_due() || first {
             return;
         }
         if self.rules.knobs.late_policy == LatePolicy::Strict

@@ -113,6 +113,34 @@ impl Reference {
         }
     }
 
+    /// J14.
+    pub(super) fn on_hold(&mut self, probe: bool) {
+        let judged = self.judges() && self.liveness.is_live() && self.draining.is_none();
+        // "At a late call that J6 gives a grant it changes nothing."
+        let granted = self.call.may_grant && self.reprobe == Reprobe::None;
+        if !judged || granted {
+            return;
+        }
+        self.end_windows();
+        let soon = self.limit_of_silence() < self.now + self.rules.w;
+        let waits = self.reprobe == Reprobe::Granted;
+        if !self.liveness.is_live() || !soon || waits {
+            return;
+        }
+        if !self.rules.knobs.ids && !self.ping_waits {
+            self.judged = None;
+        }
+        let begun_anew = self.ping_waits || self.request.is_some() || !self.rules.probes();
+        if probe || begun_anew || self.twist == Some(Twist::HoldsProbe) {
+            return self.grant();
+        }
+        self.tell(Findings::REPROBE);
+        self.confuse();
+        self.judged = None;
+        self.lone = Some(self.now);
+        self.reprobe = Reprobe::Running(self.now + self.rules.w);
+    }
+
     /// LC5.
     pub(super) fn on_suspend(&mut self) {
         if !matches!(self.liveness, Liveness::Lost | Liveness::Closed) && self.suspended.is_none() {

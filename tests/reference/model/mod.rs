@@ -272,6 +272,7 @@ impl Reference {
             Event::Close => self.on_close(),
             Event::Suspend => self.on_suspend(),
             Event::Resume { slept } => self.on_resume(slept),
+            Event::Hold { probe } => self.on_hold(probe),
             _ => unreachable!("an event that the text does not know"),
         }
     }

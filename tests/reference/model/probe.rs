@@ -70,10 +70,12 @@ impl Reference {
         self.call.request = true;
         self.request = Some(self.now);
         self.plan_after(self.seq);
-        if self.reprobe == Reprobe::Granted {
+        let held = matches!(self.reprobe, Reprobe::Running(_)) && self.lone.is_some(); // J14
+        if self.reprobe == Reprobe::Granted || held {
             self.reprobe = Reprobe::Running(self.now + self.rules.w); // J6
             self.judged = None;
         }
+        self.lone = None;
     }
 
     /// P11: numbers start at 1, grow by 1 and skip 0.
@@ -85,7 +87,8 @@ impl Reference {
     fn send_ping(&mut self) {
         // J6: by a grant, or as the probe that a grant asked the caller for.
         let granted = self.reprobe == Reprobe::Granted
-            || (matches!(self.reprobe, Reprobe::Running(_)) && self.request.is_some());
+            || (matches!(self.reprobe, Reprobe::Running(_))
+                && (self.request.is_some() || self.lone.is_some())); // J14
         self.plan_after(self.seq);
         let id = self.number();
         self.call.probe = Some(Act::SendPing { id, stamp: self.now as u64 });
@@ -109,6 +112,7 @@ impl Reference {
         self.last_ping = self.now;
         self.wanted = false;
         self.request = None;
+        self.lone = None;
         self.calm_done = false; // A5
         self.ambiguous = self.ambiguous.saturating_sub(1); // E8
         self.emitted();

@@ -83,6 +83,10 @@ twists! {
     StrikesStay,
     /// | `CalmUnguarded` | A5 | once for pings of the same interval | at each signal |
     CalmUnguarded,
+    /// | `HoldsProbe` | J14 | the window passes without a ping of its own | with one |
+    HoldsProbe,
+    /// | `StrictIgnoresHolds` | E10, J14 | under Strict a hold comes before the verdict | after it |
+    StrictIgnoresHolds,
     /// | `GapRoundedDown` | A6 | rounded up to milliseconds | rounded down |
     GapRoundedDown,
 }

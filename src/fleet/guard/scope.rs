@@ -1,0 +1,123 @@
+//! [`Scope`]: a group of peers, or all of them: how many are silent, and what is done about it.
+
+use super::Standing;
+use super::config::GuardConfig;
+use super::report::{Doubt, GuardReport, GuardState};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scope {
+    members: u32,
+    silent: u32,
+    /// Held members that were heard since the hold began.
+    back: u32,
+    state: GuardState,
+    /// The sink is to hear of a change.
+    noted: bool,
+    /// Since when the state is what it is.
+    since: u64,
+    /// When it was last released; 0: never.
+    released: u64,
+    /// Members probed since `sampled_since`.
+    sampled: u32,
+    sampled_since: u64,
+}
+
+impl Scope {
+    pub(super) fn count(&mut self, before: Standing, after: Standing) {
+        let moved = |count: u32, was: bool, is: bool| count + u32::from(is) - u32::from(was);
+        self.members = moved(self.members, before.member, after.member);
+        self.silent = moved(self.silent, before.silent, after.silent);
+        let back = before.held && after.member && !after.silent;
+        self.back = self.back.saturating_add(u32::from(back));
+    }
+
+    /// All but the members of `part`.
+    pub(super) fn without(&self, part: &Self) -> Self {
+        let (members, silent) = (self.members - part.members, self.silent - part.silent);
+        Self { members, silent, ..Self::default() }
+    }
+
+    /// Whether so many are silent that it is not for themselves (rule GD2).
+    pub(super) fn is_silent(&self, config: &GuardConfig) -> bool {
+        let share = u64::from(config.share_percent()) * u64::from(self.members);
+        self.members >= config.least_members() && u64::from(self.silent) * 100 >= share
+    }
+
+    /// The same, but too few say nothing against it.
+    pub(super) fn is_silent_if_any(&self, config: &GuardConfig) -> bool {
+        self.members < config.least_members() || self.is_silent(config)
+    }
+
+    /// After a count: whether the state has changed by it (rules GD5, GD6).
+    pub(super) fn settle(&mut self, config: &GuardConfig, now: u64) -> bool {
+        let silent = self.is_silent(config);
+        match self.state {
+            GuardState::Holding if !silent || self.back >= config.least_members() => {
+                self.release(now)
+            }
+            GuardState::Condemned if !silent => self.enter(GuardState::Quiet, now),
+            _ => false,
+        }
+    }
+
+    /// A verdict is due while so many are silent: whether it is held, and whether that is news.
+    /// `may`: this peer was not put off for too long yet.
+    pub(super) fn hold(&mut self, config: &GuardConfig, may: bool, now: u64) -> (bool, bool) {
+        match self.state {
+            GuardState::Condemned => (false, false),
+            GuardState::Holding if now - self.since > config.hold_most_nanos() => {
+                (false, self.enter(GuardState::Condemned, now))
+            }
+            GuardState::Holding => (may, false),
+            GuardState::Quiet | GuardState::Released if !may => (false, false),
+            GuardState::Quiet | GuardState::Released => {
+                self.back = 0;
+                (true, self.enter(GuardState::Holding, now))
+            }
+        }
+    }
+
+    /// Whether one more member is probed in this window (rule GD4).
+    pub(super) fn samples(&mut self, config: &GuardConfig, window: u64, now: u64) -> bool {
+        if self.sampled == 0 || now - self.sampled_since > window {
+            (self.sampled, self.sampled_since) = (0, now);
+        }
+        let probe = self.sampled < config.sample_size();
+        self.sampled += u32::from(probe);
+        probe
+    }
+
+    /// Each member is asked anew before it is judged.
+    pub(super) fn release(&mut self, now: u64) -> bool {
+        self.released = now;
+        self.enter(GuardState::Released, now)
+    }
+
+    fn enter(&mut self, state: GuardState, now: u64) -> bool {
+        (self.state, self.since) = (state, now);
+        true
+    }
+
+    /// When it was last released; 0: never.
+    pub(super) const fn released(&self) -> u64 {
+        self.released
+    }
+
+    pub(super) const fn is_noted(&self) -> bool {
+        self.noted
+    }
+
+    pub(super) const fn set_noted(&mut self, noted: bool) {
+        self.noted = noted;
+    }
+
+    pub(super) const fn report(&self, doubt: Doubt) -> GuardReport {
+        GuardReport {
+            doubt,
+            state: self.state,
+            members: self.members,
+            silent: self.silent,
+            since: crate::Timestamp::from_nanos(self.since),
+        }
+    }
+}
