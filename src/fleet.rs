@@ -3,7 +3,7 @@
 //! A [`HeartbeatMachine`](crate::HeartbeatMachine) is for one connection. A gateway has a million,
 //! and what it pays for each of them, with a timer or a task a connection, is mostly cache misses. A
 //! fleet holds the states of all its peers in a slab, a few configurations that they share, and one
-//! schedule for all ([`wheel`]); a pong writes one record and touches no timer.
+//! schedule for all; a pong writes one record and touches no timer.
 //!
 //! ```
 //! use core::ops::ControlFlow;
