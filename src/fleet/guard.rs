@@ -44,14 +44,14 @@ pub(super) struct Guard {
 
 /// What a peer counts for (rule GD1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Counted {
     member: bool,
     silent: bool,
     /// Its verdict was put off.
     held: bool,
 }
 
-impl Standing {
+impl Counted {
     pub(super) fn of<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
         let member = state.liveness().is_live() && !state.draining() && config.judges();
         let held = member && state.reprobe() != Reprobe::None;
@@ -114,17 +114,17 @@ impl Guard {
     }
 
     /// The peer in the slot belongs to `group` from now on.
-    pub(super) fn set_group(&mut self, slot: u32, group: u16, standing: Standing, now: u64) {
+    pub(super) fn set_group(&mut self, slot: u32, group: u16, standing: Counted, now: u64) {
         let most = self.groups.len().max(usize::from(group) + 1);
         self.groups.resize(most, Scope::default());
         self.news.reserve(most + 1 - self.news.len());
-        self.count(slot, standing, Standing::default(), now);
+        self.count(slot, standing, Counted::default(), now);
         self.of[slot as usize / CHUNK][slot as usize % CHUNK] = group;
-        self.count(slot, Standing::default(), standing, now);
+        self.count(slot, Counted::default(), standing, now);
     }
 
     /// A peer's standing has changed (rule GD1).
-    pub(super) fn count(&mut self, slot: u32, before: Standing, after: Standing, now: u64) {
+    pub(super) fn count(&mut self, slot: u32, before: Counted, after: Counted, now: u64) {
         if before == after {
             return;
         }

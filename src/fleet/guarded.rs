@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use super::Fleet;
-use super::guard::{Doubt, Guard, GuardConfig, GuardError, GuardReport, Standing};
+use super::guard::{Counted, Doubt, Guard, GuardConfig, GuardError, GuardReport};
 use super::handle::{Handle, StaleHandle};
 use super::sink::Sink;
 use super::wheel::CHUNK;
@@ -30,8 +30,8 @@ impl<D: Detector> Fleet<D> {
         }
         for (handle, state) in self.iter() {
             let config = &self.profiles[self.slab.profile(handle.slot()).index()];
-            let standing = Standing::of(config, state);
-            guard.count(handle.slot(), Standing::default(), standing, self.now);
+            let standing = Counted::of(config, state);
+            guard.count(handle.slot(), Counted::default(), standing, self.now);
         }
         self.guard = Some(guard);
         Ok(())
@@ -52,7 +52,7 @@ impl<D: Detector> Fleet<D> {
         let state = *self.peer(handle)?;
         let config = &self.profiles[self.slab.profile(handle.slot()).index()];
         if let Some(guard) = &mut self.guard {
-            guard.set_group(handle.slot(), group, Standing::of(config, &state), self.now);
+            guard.set_group(handle.slot(), group, Counted::of(config, &state), self.now);
         }
         Ok(())
     }
@@ -99,8 +99,8 @@ impl<D: Detector> Fleet<D> {
     ) {
         let config = &self.profiles[self.slab.profile(slot).index()];
         if let Some(guard) = &mut self.guard {
-            let new = new.map_or(Standing::default(), |new| Standing::of(config, new));
-            guard.count(slot, Standing::of(config, old), new, self.now);
+            let new = new.map_or(Counted::default(), |new| Counted::of(config, new));
+            guard.count(slot, Counted::of(config, old), new, self.now);
         }
     }
 

@@ -5,6 +5,7 @@
 mod equality;
 mod guard;
 mod handles;
+mod lives;
 mod memory;
 mod schedule;
 #[cfg(feature = "snapshot")]
@@ -15,3 +16,4 @@ mod snapshot_bytes;
 mod snapshot_peers;
 #[cfg(feature = "snapshot")]
 mod snapshot_random;
+mod twins;

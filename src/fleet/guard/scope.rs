@@ -1,6 +1,6 @@
 //! [`Scope`]: a group of peers, or all of them: how many are silent, and what is done about it.
 
-use super::Standing;
+use super::Counted;
 use super::config::GuardConfig;
 use super::report::{Doubt, GuardReport, GuardState};
 
@@ -23,7 +23,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn count(&mut self, before: Standing, after: Standing) {
+    pub(super) fn count(&mut self, before: Counted, after: Counted) {
         let moved = |count: u32, was: bool, is: bool| count + u32::from(is) - u32::from(was);
         self.members = moved(self.members, before.member, after.member);
         self.silent = moved(self.silent, before.silent, after.silent);

@@ -1,0 +1,413 @@
+//! A fleet and its twins: for each peer a state of its own that is told the same events at the same
+//! times. After each operation they are compared, bit for bit. With a guard, its holds are events
+//! too.
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use heartbeat_proto::detector::Detector;
+use heartbeat_proto::fleet::{Doubt, Fleet, GuardConfig, Handle, Input, Profile, Progress, Sink};
+use heartbeat_proto::{
+    Action, Actions, Config, Echo, Event, Findings, Liveness, PeerState, PingId, Reason, Report,
+    Timestamp,
+};
+
+use crate::lives::{MS, Op, Say};
+
+/// What one peer is told, as the fleet and its twin are.
+pub(crate) struct Twin<D: Detector> {
+    profile: usize,
+    state: PeerState<D, Echo>,
+    /// Its pings, newest last.
+    pings: Vec<(PingId, Timestamp)>,
+    drained: bool,
+    answered: usize,
+}
+
+impl<D: Detector> Twin<D> {
+    fn event(&self, say: Say) -> Event {
+        let newest = |back: u32| {
+            let nth = self.pings.len().checked_sub(1 + back as usize);
+            nth.map_or((PingId::new(self.state.epoch(), 9), Timestamp::EPOCH), |n| self.pings[n])
+        };
+        let pong = |back, calm| {
+            let (id, stamp) = newest(back);
+            Event::PongReceived { id, stamp: Some(stamp), hold: Duration::from_micros(50), calm }
+        };
+        let zero = Duration::ZERO;
+        match say {
+            Say::Start => Event::Start,
+            Say::Pong(back) => pong(back, false),
+            Say::BarePong(back) => Event::pong(newest(back).0),
+            Say::CalmPong => pong(0, true),
+            Say::Ping => Event::ping(PingId::new(5, 6)),
+            Say::Beacon => Event::BeaconReceived { stamp: None, period: Duration::from_millis(90) },
+            Say::Frame => Event::FrameReceived,
+            Say::Limit(millis) => {
+                Event::LimitReceived { min_gap: Duration::from_millis(millis.into()) }
+            }
+            Say::PingDue => Event::PingDue,
+            Say::Written => Event::PingSent { id: newest(0).0 },
+            Say::Progress => Event::TxProgress,
+            Say::Blocked => Event::TxBlocked,
+            Say::Suspend => Event::Suspend,
+            Say::Resume => Event::Resume { slept: zero },
+            Say::Hold(probe) => Event::Hold { probe },
+            Say::Drain => Event::Drain,
+            Say::Close => Event::Close,
+            Say::Goodbye => Event::GoodbyeReceived,
+            Say::Tick => Event::Tick,
+        }
+    }
+
+    fn tell(&mut self, configs: &[Config<D>], event: Event, now: Timestamp) -> Actions {
+        let live = self.state.liveness().is_live();
+        self.drained |= live && event == Event::Drain;
+        let actions = self.state.handle(&configs[self.profile], event, now);
+        for action in actions.clone() {
+            if let Action::SendPing { id, stamp } = action {
+                self.pings.push((id, stamp));
+            }
+        }
+        actions
+    }
+}
+
+pub(crate) fn listed(actions: Actions) -> Vec<Action> {
+    actions.collect()
+}
+
+/// What one call would have yielded, of what one or two have: one of each kind, the findings of
+/// both, a transition from the first to the last, and of ping, beacon and request the ping.
+pub(crate) fn joined(calls: &[Actions]) -> Vec<Action> {
+    let all = || calls.iter().cloned().flatten();
+    let find = |kind: fn(&Action) -> bool| all().find(kind);
+    let ping = find(|action| matches!(action, Action::SendPing { .. }));
+    let beacon = find(|action| matches!(action, Action::SendBeacon { .. }));
+    let request = find(|action| matches!(action, Action::RequestProbe));
+    let changes: Vec<_> = calls.iter().filter_map(Actions::transition).collect();
+    let change = changes.first().zip(changes.last()).map(|(first, last)| {
+        let mut change = *last;
+        change.from = first.from;
+        change
+    });
+    let found = calls.iter().fold(Findings::NONE, |found, call| found.with(call.findings()));
+    let mut joined = Vec::new();
+    joined.extend(find(|action| matches!(action, Action::SendPong { .. })));
+    joined.extend(ping.or(beacon));
+    joined.extend(request.filter(|_| ping.is_none()));
+    joined.extend(find(|action| matches!(action, Action::SendGoodbye)));
+    joined.extend(change.filter(|change| change.from != change.to).map(Action::Notify));
+    joined.extend((!found.is_empty()).then_some(Action::Report(found)));
+    joined
+}
+
+/// Keeps what the fleet says, until it is enough.
+#[derive(Default)]
+pub(crate) struct Heard {
+    actions: Vec<(Handle, Actions)>,
+    reports: Vec<(Handle, Report)>,
+    stale: Vec<Handle>,
+    holds: Vec<(Handle, Event)>,
+    enough: usize,
+}
+
+impl Sink for Heard {
+    fn take(&mut self, handle: Handle, actions: Actions) -> ControlFlow<()> {
+        assert!(!actions.is_empty(), "told of nothing");
+        self.actions.push((handle, actions));
+        if self.actions.len() < self.enough {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    fn changed(&mut self, handle: Handle, report: &Report) {
+        self.reports.push((handle, *report));
+    }
+
+    fn held(&mut self, handle: Handle, event: Event) {
+        self.holds.push((handle, event));
+    }
+
+    fn stale(&mut self, handle: Handle) {
+        self.stale.push(handle);
+    }
+}
+
+pub(crate) struct Pair<D: Detector> {
+    configs: Vec<Config<D>>,
+    profiles: Vec<Profile>,
+    pub(crate) fleet: Fleet<D>,
+    twins: BTreeMap<Handle, Twin<D>>,
+    /// Handles that were given up.
+    old: Vec<Handle>,
+    /// The caller's clock, and the largest it has shown.
+    now: u64,
+    shown: u64,
+}
+
+impl<D: Detector> Pair<D> {
+    pub(crate) fn new(configs: Vec<Config<D>>, guard: Option<GuardConfig>) -> Self {
+        let now = 777 * MS;
+        let mut fleet = Fleet::new(configs[0], 42, Timestamp::from_nanos(now)).expect("valid");
+        for config in &configs[1..] {
+            fleet.add_profile(*config).expect("valid");
+        }
+        if let Some(guard) = guard {
+            fleet.set_guard(guard).expect("valid");
+        }
+        let profiles = fleet.profiles().collect();
+        Self { configs, profiles, fleet, twins: BTreeMap::new(), old: Vec::new(), now, shown: now }
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.shown = self.shown.max(self.now);
+        Timestamp::from_nanos(self.now)
+    }
+
+    fn who(&self, who: usize) -> Option<Handle> {
+        let n = self.twins.len().max(1);
+        self.twins.keys().nth(who % n).copied()
+    }
+
+    fn tell(&mut self, handle: Handle, event: Event) -> Actions {
+        let now = Timestamp::from_nanos(self.shown);
+        self.twins.get_mut(&handle).expect("a twin").tell(&self.configs, event, now)
+    }
+
+    /// What the guard said before the event is told to the twin, too, where the event alone would
+    /// have convicted it; then there may be what two calls yield.
+    fn tell_held(
+        &mut self,
+        handle: Handle,
+        event: Event,
+        holds: &mut Vec<(Handle, Event)>,
+    ) -> Vec<Actions> {
+        let twin = &self.twins[&handle];
+        let mut alone = twin.state;
+        let now = Timestamp::from_nanos(self.shown);
+        let actions = alone.handle(&self.configs[twin.profile], event, now);
+        let by_silence = [Reason::NoResponse, Reason::Silence, Reason::NotProbed];
+        let falls = actions
+            .transition()
+            .is_some_and(|to| to.to == Liveness::Lost && by_silence.contains(&to.reason));
+        let hold = holds.iter().position(|(of, _)| *of == handle).filter(|_| falls);
+        let Some(hold) = hold else { return vec![self.tell(handle, event)] };
+        let (_, hold) = holds.remove(hold);
+        let first = self.tell(handle, hold);
+        if event == Event::Tick { vec![first] } else { vec![first, self.tell(handle, event)] }
+    }
+
+    pub(crate) fn play(&mut self, op: &Op) {
+        match op {
+            Op::Pass { nanos } => return self.now += nanos,
+            Op::Back { nanos } => return self.now = self.now.saturating_sub(*nanos),
+            Op::Remove { who } => return self.remove(*who),
+            Op::Insert { .. } | Op::Advance { .. } | Op::Finish => {}
+            _ if self.twins.is_empty() => return,
+            _ => {}
+        }
+        match op {
+            Op::Insert { profile, peers: 1 } => {
+                let now = self.now();
+                let handle = self.fleet.insert(self.profiles[*profile], now).expect("room");
+                assert!(!self.old.contains(&handle), "{handle} again");
+                let state = *self.fleet.peer(handle).expect("there");
+                assert_eq!(state.liveness(), Liveness::Idle);
+                let group = handle.slot() as u16 % 3;
+                self.fleet.set_group(handle, group).expect("there");
+                let (profile, pings) = (*profile, Vec::new());
+                let twin = Twin { profile, state, pings, drained: false, answered: 0 };
+                assert!(self.twins.insert(handle, twin).is_none());
+            }
+            Op::Insert { profile, peers } => {
+                for _ in 0..*peers {
+                    self.play(&Op::Insert { profile: *profile, peers: 1 });
+                }
+            }
+            Op::Reconnect { who } => {
+                let Some(handle) = self.who(*who) else { return };
+                let now = self.now();
+                let next = self.fleet.reconnected(handle, now).expect("there");
+                let twin = self.twins.remove(&handle).expect("a twin");
+                let shown = Timestamp::from_nanos(self.shown);
+                let state = twin.state.next_connection(&self.configs[twin.profile], shown);
+                let pings = Vec::new();
+                self.twins.insert(next, Twin { state, pings, drained: false, answered: 0, ..twin });
+                self.old.push(handle);
+            }
+            Op::Tell { who, say } => {
+                let Some(handle) = self.who(*who) else { return };
+                self.say(handle, *say);
+            }
+            Op::Live { rounds } => {
+                for _ in 0..*rounds {
+                    self.play(&Op::Pass { nanos: 20 * MS });
+                    self.play(&Op::Finish);
+                    self.play(&Op::Answer { but: 1000 });
+                }
+            }
+            Op::Start => {
+                for handle in self.twins.keys().copied().collect::<Vec<_>>() {
+                    if self.twins[&handle].state.liveness() == Liveness::Idle {
+                        self.say(handle, Say::Start);
+                    }
+                }
+            }
+            Op::Answer { but } => {
+                for (n, handle) in self.twins.keys().copied().collect::<Vec<_>>().iter().enumerate()
+                {
+                    let twin = self.twins.get_mut(handle).expect("there");
+                    if n % but != but - 1 && twin.answered < twin.pings.len() {
+                        twin.answered = twin.pings.len();
+                        if self.twins[handle].profile == 1 {
+                            self.say(*handle, Say::Written);
+                        }
+                        self.say(*handle, Say::Pong(0));
+                    }
+                }
+            }
+            Op::Batch { tells, enough } => self.batch(tells, *enough),
+            Op::Advance { budget, enough } => {
+                let _ = self.advance(*budget, *enough);
+            }
+            Op::Finish => while self.advance(100, 100) == Progress::Pending {},
+            Op::Pass { .. } | Op::Back { .. } | Op::Remove { .. } => {}
+        }
+    }
+
+    fn say(&mut self, handle: Handle, say: Say) {
+        let now = self.now();
+        let event = self.twins[&handle].event(say);
+        let told = self.fleet.handle(handle, event, now).expect("there");
+        let mut hold = self.fleet.last_hold().map(|hold| (handle, hold)).into_iter().collect();
+        let expected = joined(&self.tell_held(handle, event, &mut hold));
+        assert_eq!(listed(told), expected, "{event:?}");
+        assert_eq!(hold, [], "a hold where nobody would have been convicted");
+    }
+
+    fn remove(&mut self, who: usize) {
+        let Some(handle) = self.who(who) else { return };
+        let state = self.fleet.remove(handle).expect("there");
+        assert_eq!(state, self.twins.remove(&handle).expect("a twin").state);
+        self.old.push(handle);
+    }
+
+    fn batch(&mut self, tells: &[(usize, Say)], enough: usize) {
+        let now = self.now();
+        let mut inputs = Vec::new();
+        for (who, say) in tells {
+            let Some(handle) = self.who(*who) else { return };
+            inputs.push(Input { handle, event: self.twins[&handle].event(*say) });
+        }
+        if let Some(stale) = self.old.last() {
+            inputs.push(Input { handle: *stale, event: Event::FrameReceived });
+        }
+        let mut heard = Heard { enough, ..Heard::default() };
+        let taken = self.fleet.handle_batch(&inputs, now, &mut heard);
+        assert!(taken == inputs.len() || heard.actions.len() == enough);
+        let mut told = Vec::new();
+        let mut stale = Vec::new();
+        for Input { handle, event } in &inputs[..taken] {
+            if self.twins.contains_key(handle) {
+                let actions = joined(&self.tell_held(*handle, *event, &mut heard.holds));
+                if !actions.is_empty() {
+                    told.push((*handle, actions));
+                }
+            } else {
+                stale.push(*handle);
+            }
+        }
+        assert_eq!(heard.holds, [], "a hold where nobody would have been convicted");
+        let heard_actions = heard.actions.into_iter().map(|(who, all)| (who, listed(all)));
+        assert_eq!(heard_actions.collect::<Vec<_>>(), told);
+        assert_eq!(heard.stale, stale);
+    }
+
+    /// Which peers a part of an advance has reached is the fleet's to say: those whose state has
+    /// changed. In the end it must be all that are due (FL3, FL4).
+    fn advance(&mut self, budget: usize, enough: usize) -> Progress {
+        let now = self.now();
+        let mut heard = Heard { enough, ..Heard::default() };
+        let progress = self.fleet.advance(now, budget, &mut heard);
+        assert!(heard.actions.len() <= budget.min(enough));
+        let step = u64::try_from(self.fleet.step().as_nanos()).expect("short");
+        let ended = self.shown / step * step;
+        let mut told = Vec::new();
+        let handles: Vec<Handle> = self.twins.keys().copied().collect();
+        for handle in handles {
+            let twin = &self.twins[&handle];
+            let due = twin.state.next_deadline(&self.configs[twin.profile]);
+            let due_by = |end| due.is_some_and(|(at, _)| at.as_nanos() < end);
+            let reached = *self.fleet.peer(handle).expect("there") != twin.state;
+            assert!(!reached || due_by(self.shown + 1), "{handle} was ticked before {due:?}");
+            let done = progress == Progress::Done;
+            assert!(reached || !done || !due_by(ended), "{handle} was forgotten");
+            if reached {
+                let actions = self.tell_held(handle, Event::Tick, &mut heard.holds).remove(0);
+                if !actions.is_empty() {
+                    told.push((handle, actions));
+                }
+            }
+        }
+        assert_eq!(heard.holds, [], "a hold where nobody would have been convicted");
+        heard.actions.sort_by_key(|(handle, _)| *handle);
+        assert_eq!(heard.actions, told);
+        for (handle, report) in heard.reports {
+            assert_eq!(report.liveness, self.twins[&handle].state.liveness());
+            assert_eq!(report.observed_at.as_nanos(), self.shown);
+        }
+        progress
+    }
+
+    pub(crate) fn compare(&self) {
+        assert_eq!(self.fleet.len(), self.twins.len());
+        let mut seen = 0;
+        for (handle, state) in self.fleet.iter() {
+            assert_eq!(*state, self.twins[&handle].state, "{handle}");
+            assert_eq!(
+                self.fleet.profile(handle).map(Profile::index),
+                Ok(self.twins[&handle].profile)
+            );
+            seen += 1;
+        }
+        assert_eq!(seen, self.twins.len());
+        for liveness in Liveness::ALL {
+            let count = self.twins.values().filter(|t| t.state.liveness() == liveness).count();
+            assert_eq!(self.fleet.count(liveness), count, "{liveness}");
+        }
+        self.compare_counts();
+        for old in &self.old {
+            assert!(!self.fleet.contains(*old));
+        }
+        // FL5: the fleet wants to be called before anybody waits for longer than a step.
+        let step = u64::try_from(self.fleet.step().as_nanos()).expect("short");
+        let due = |t: &Twin<D>| t.state.next_deadline(&self.configs[t.profile]).map(|(at, _)| at);
+        if let Some(first) = self.twins.values().filter_map(due).min() {
+            let next = self.fleet.next_deadline().expect("somebody is due").as_nanos();
+            let end = (first.as_nanos() / step + 1) * step;
+            assert!(next <= end.max(self.shown), "{next} for {first:?}");
+        }
+    }
+}
+
+impl<D: Detector> Pair<D> {
+    /// GD1: the members of each group and of all.
+    fn compare_counts(&self) {
+        let members = |group: Option<u16>| {
+            let of = |handle: &Handle| group.is_none_or(|group| handle.slot() as u16 % 3 == group);
+            let live = |twin: &Twin<D>| twin.state.liveness().is_live() && !twin.drained;
+            self.twins.iter().filter(|(handle, twin)| of(handle) && live(twin)).count() as u32
+        };
+        let scopes = (0..3).map(|group| (Doubt::Group(group), Some(group)));
+        for (doubt, group) in scopes.chain([(Doubt::Observer, None)]) {
+            if let Some(report) = self.fleet.guard_report(doubt) {
+                assert_eq!(report.members, members(group), "{doubt}");
+                assert!(report.silent <= report.members);
+            }
+        }
+    }
+}
