@@ -148,7 +148,7 @@ pub(crate) fn step<D, L>(
     }
     match event {
         Event::PongReceived { id, hold, calm: false, .. } if now < *due => {
-            if let Some(answered) = answer(config, state, event, (id, hold), now) {
+            if let Some(answered) = answer(config, state, id, hold, now) {
                 *due = answered.next;
                 return answered.tell(out);
             }
@@ -164,18 +164,21 @@ pub(crate) fn step<D, L>(
     any_step(config, state, event, now, due, out);
 }
 
-/// [`steady::answer`] to `event`; nothing was due before `now`.
+/// [`steady::answer`] to this pong; nothing was due before `now`.
 #[inline(always)]
 pub(crate) fn answer<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &mut PeerState<D, L>,
-    event: Event,
-    (id, hold): (PingId, Duration),
+    id: PingId,
+    hold: Duration,
     now: u64,
 ) -> Option<Answered> {
+    #[cfg(debug_assertions)]
     let before = *state;
     let answered = steady::answer(config, state, id, hold, now)?;
-    if cfg!(debug_assertions) {
+    #[cfg(debug_assertions)]
+    {
+        let event = Event::PongReceived { id, stamp: None, hold, calm: false };
         let mut out = Actions::default();
         answered.tell(&mut out);
         assert_no_other(config, before, event, now, NEVER, (state, answered.next, &out));
@@ -190,10 +193,12 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
     state: &mut PeerState<D, L>,
     now: u64,
 ) -> Option<Probed> {
+    #[cfg(debug_assertions)]
     let before = *state;
     let probed = steady::probe(config, state, now)?;
-    if cfg!(debug_assertions) {
-        debug_assert_eq!(probed.due, Deadlines::of(config, &before).first());
+    #[cfg(debug_assertions)]
+    {
+        assert_eq!(probed.due, Deadlines::of(config, &before).first());
         let mut out = Actions::default();
         out.ping(probed.id, now);
         assert_no_other(config, before, Event::Tick, now, probed.due, (state, probed.next, &out));
@@ -202,6 +207,7 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
 }
 
 /// The long way leads to the same place.
+#[cfg(debug_assertions)]
 #[cold]
 #[inline(never)]
 fn assert_no_other<D: Detector, L: Ledger>(
@@ -214,7 +220,7 @@ fn assert_no_other<D: Detector, L: Ledger>(
 ) {
     let mut out = Actions::default();
     any_step(config, &mut state, event, now, &mut due, &mut out);
-    debug_assert_eq!((&state, due, &out), short, "a short-cut leads elsewhere");
+    assert_eq!((&state, due, &out), short, "a short-cut leads elsewhere");
 }
 
 /// The same, without short-cuts.

@@ -43,7 +43,7 @@ impl<D: Detector> Fleet<D> {
         {
             // The short-cut of `step`, without a look at the deadlines before it.
             let config = &self.profiles[profile.index()];
-            if let Some(answered) = answer(config, state, *event, (id, hold), now) {
+            if let Some(answered) = answer(config, state, id, hold, now) {
                 self.census.record_answer(answered.rtt_micros);
                 self.wheel.set(slot, answered.next);
                 let mut actions = Actions::default();
