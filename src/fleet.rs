@@ -6,7 +6,8 @@
 //! schedule for all; a pong writes one record and touches no timer.
 //!
 //! ```
-//! //! use core::time::Duration;
+//! use core::ops::ControlFlow;
+//! use core::time::Duration;
 //! use heartbeat_proto::fleet::{Fleet, Progress};
 //! use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Timestamp};
 //!
