@@ -106,6 +106,7 @@ const fn is_small<D: Detector>() -> bool {
 /// What [`probe`] did.
 pub(crate) struct Probed {
     /// When it was due.
+    #[allow(dead_code, reason = "for fleets, and for assertions")]
     pub(crate) due: u64,
     /// The next wake-up.
     pub(crate) next: u64,
