@@ -322,7 +322,7 @@ fn old_snapshots_are_read() {
 
 /// Writes the vector of the present version: for a new one alone.
 #[test]
-#[ignore = "writes into tests/data"]
+#[ignore = "writes tests/data: `cargo test --all-features write_the_vector -- --ignored`"]
 fn write_the_vector() {
     let (fleet, now) = eventful();
     std::fs::write("tests/data/snapshot-v1.bin", saved(&fleet, at(now))).expect("written");
