@@ -69,6 +69,8 @@
 //!
 //! For many cores, and more than 16.7 million peers, use a fleet for each.
 
+#[cfg(feature = "gateway")]
+mod addressed;
 mod census;
 mod guard;
 mod guarded;

@@ -29,6 +29,8 @@ pub mod failover;
 mod finding;
 #[cfg(feature = "fleet")]
 pub mod fleet;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 mod heartbeat;
 mod histogram;
 mod jitter;
