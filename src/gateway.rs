@@ -87,7 +87,7 @@ pub use outlet::{Gone, Outlet};
 pub use stats::GatewayStats;
 
 use self::address::Address;
-use self::book::{Book, Home, place};
+use self::book::{Book, Home};
 use self::pings::Pings;
 use self::secret::Secret;
 use crate::action::{Action, Actions};
@@ -267,7 +267,7 @@ impl<D: Detector> Gateway<D> {
     /// The handle names no peer.
     pub fn address(&self, peer: Handle) -> Result<SocketAddr, StaleHandle> {
         self.fleet.peer(peer)?;
-        let home = self.book.home(place(peer)).ok_or(StaleHandle(peer))?;
+        let home = self.book.home(peer.place()).ok_or(StaleHandle(peer))?;
         Ok(home.address.socket())
     }
 
@@ -284,10 +284,10 @@ impl<D: Detector> Gateway<D> {
             return self.stats.pongs_stale += 1;
         };
         let peer = Handle::new(slot, pong.id.epoch());
-        if slot >> 24 != 0 {
+        if peer.shard() != self.fleet.shard() {
             return self.stats.pongs_misrouted += 1;
         }
-        let Some(home) = self.book.home(place(peer)) else {
+        let Some(home) = self.book.home(peer.place()) else {
             return self.stats.pongs_stale += 1;
         };
         if Some(home.address) != Address::new(from) {
@@ -330,7 +330,7 @@ impl<D: Detector> Gateway<D> {
         link: Option<&mut Link>,
         out: &mut O,
     ) {
-        let Some(home) = self.book.home(place(peer)).copied() else { return };
+        let Some(home) = self.book.home(peer.place()).copied() else { return };
         let address = home.address.socket();
         let mut plain = Link::new(self.secret.mask(peer), peer.slot().into());
         let link = link.unwrap_or(&mut plain);
@@ -357,7 +357,7 @@ impl<D: Detector> Gateway<D> {
 
     /// GW8: the peer has no end but this one. One that was declared dead is told.
     fn forget<O: Outlet>(&mut self, peer: Handle, why: Gone, out: &mut O) {
-        let Some(home) = self.book.leave(place(peer)) else { return };
+        let Some(home) = self.book.leave(peer.place()) else { return };
         let _ = self.fleet.remove(peer);
         if why == Gone::Lost {
             let goodbye = Frame::Goodbye { epoch: peer.epoch(), reason: Self::LOST };

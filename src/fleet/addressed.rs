@@ -11,7 +11,7 @@ impl<D: Detector> Fleet<D> {
     #[inline]
     pub(crate) fn at(&self, slot: u32) -> Option<Handle> {
         let taken = (slot as usize) < self.slab.slots() && !self.wheel.is_vacant(slot);
-        taken.then(|| Handle::new(slot, self.slab.get(slot).epoch()))
+        taken.then(|| self.name(slot, self.slab.get(slot).epoch()))
     }
 
     /// Rule FL6, once for all that comes of one input.

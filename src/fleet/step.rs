@@ -29,7 +29,7 @@ impl<D: Detector> Fleet<D> {
     /// `None`: the handle names nobody.
     #[inline]
     pub(super) fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Option<Actions> {
-        let slot = handle.slot();
+        let slot = self.slot_of(handle);
         if slot as usize >= self.slab.slots() {
             return None;
         }
@@ -59,7 +59,7 @@ impl<D: Detector> Fleet<D> {
     pub(super) fn tick<S: Sink>(&mut self, slot: u32, now: u64, sink: &mut S) -> ControlFlow<()> {
         let (state, profile) = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];
-        let handle = Handle::new(slot, state.epoch());
+        let handle = Handle::new(self.base | slot, state.epoch());
         // The other short-cut.
         if let Some(probed) = probe(config, state, now) {
             self.census.record_ping(now - probed.due, now, config);

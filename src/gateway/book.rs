@@ -6,7 +6,6 @@ use hashbrown::HashTable;
 
 use super::address::Address;
 use super::secret::Secret;
-use crate::fleet::Handle;
 
 /// What is kept of a peer beside its state: 24 bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,12 +35,6 @@ pub(super) struct Book {
 struct Source {
     name: u64,
     peers: u32,
-}
-
-/// A slot without the number of its shard.
-#[inline]
-pub(super) const fn place(peer: Handle) -> u32 {
-    peer.slot() & 0x00ff_ffff
 }
 
 impl Book {

@@ -2,7 +2,6 @@
 
 use core::net::SocketAddr;
 
-use super::book::place;
 use super::{Gateway, Outlet, Pong, answered};
 use crate::detector::Detector;
 use crate::event::PingId;
@@ -67,9 +66,9 @@ impl<'g, D: Detector, O: Outlet> Burst<'g, D, O> {
     fn finish(&mut self) {
         let waiting = self.waiting.get(..self.len).unwrap_or_default();
         let named = || waiting.iter().map(|(_, pong)| Handle::new(pong.handle as u32, 0));
-        self.gateway.fleet.bring_near(named().map(place));
+        self.gateway.fleet.bring_near(named().map(Handle::place));
         let book = &self.gateway.book;
-        core::hint::black_box(named().fold(0, |sum, peer| sum ^ book.touch(place(peer))));
+        core::hint::black_box(named().fold(0, |sum, peer| sum ^ book.touch(peer.place())));
         for (from, pong) in waiting {
             self.gateway.answered(self.now, *from, pong, self.out);
         }

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::address::Address;
-use super::book::{Home, place};
+use super::book::Home;
 use super::{Gateway, Gone, Outlet, Pong};
 use crate::codec::{Frame, Link, datagram};
 use crate::detector::Detector;
@@ -123,7 +123,7 @@ impl<D: Detector> Gateway<D> {
             let Ok(next) = self.fleet.insert(profile, now) else { return };
             peer = next;
         }
-        self.book.enter(place(peer), home);
+        self.book.enter(peer.place(), home);
         self.begin(now, peer, &home, out);
     }
 
@@ -133,7 +133,7 @@ impl<D: Detector> Gateway<D> {
             let Ok(next) = self.fleet.reconnected(peer, now) else { return };
             peer = next;
         }
-        self.book.renew(place(peer), home.epoch);
+        self.book.renew(peer.place(), home.epoch);
         self.stats.restarted += 1;
         out.gone(old, home.address.socket(), Gone::Restarted);
         self.begin(now, peer, &home, out);

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use super::book::{Book, place};
+use super::book::Book;
 use super::outlet::{Gone, Outlet};
 use super::secret::Secret;
 use super::{frame, gone};
@@ -45,11 +45,11 @@ impl<'g, O: Outlet> Pings<'g, O> {
         let waiting = self.waiting.get(..self.len).unwrap_or_default();
         let touched = waiting
             .iter()
-            .fold(0, |sum, (_, slot, _)| sum ^ self.book.touch(place(Handle::new(*slot, 0))));
+            .fold(0, |sum, (_, slot, _)| sum ^ self.book.touch(Handle::new(*slot, 0).place()));
         core::hint::black_box(touched);
         for (id, slot, stamp) in waiting {
             let peer = Handle::new(*slot, id.epoch());
-            let Some(home) = self.book.home(place(peer)) else { continue };
+            let Some(home) = self.book.home(peer.place()) else { continue };
             // GW5: what the pong brings back.
             let handle = u64::from(*slot);
             let stamp = stamp.as_nanos().wrapping_add(self.secret.mask(peer));
@@ -80,7 +80,7 @@ impl<'g, O: Outlet> Pings<'g, O> {
         if let Action::Notify(transition) = action {
             self.ended.extend(gone(*transition).map(|why| (peer, why)));
         }
-        let Some(home) = self.book.home(place(peer)) else { return };
+        let Some(home) = self.book.home(peer.place()) else { return };
         let mut link = Link::new(self.secret.mask(peer), peer.slot().into());
         let Some(frame) = frame(&mut link, peer, action, Timestamp::EPOCH) else { return };
         let mut bytes = [0; MAX_FRAME];
@@ -108,7 +108,7 @@ impl<O: Outlet> Sink for Pings<'_, O> {
     }
 
     fn changed(&mut self, peer: Handle, report: &Report) {
-        if let Some(home) = self.book.home(place(peer)) {
+        if let Some(home) = self.book.home(peer.place()) {
             self.out.changed(peer, home.address.socket(), report);
         }
     }
