@@ -61,6 +61,11 @@
 //! peer's epoch to end it or to speak for it, and to answer its pings the 32 of the gateway's epoch
 //! and a masked stamp besides.
 //!
+//! # The same rules
+//!
+//! What is believed of each peer is at all times what a machine of its own would believe (rules GW9,
+//! FL1): the gateway decides what a peer hears, and nothing of what follows.
+//!
 //! # What it costs
 //!
 //! Beside the fleet's own, [`GatewayConfig::peers`] tells the bytes for each peer. A pong, and a ping
@@ -201,7 +206,7 @@ impl<D: Detector> Gateway<D> {
         let progress = self.fleet.advance(now, budget, &mut pings);
         self.stats.sent += pings.finish();
         while let Some((peer, why)) = self.ended.pop() {
-            self.forget(peer, why, out);
+            self.end(peer, why, out);
         }
         progress
     }
@@ -343,20 +348,19 @@ impl<D: Detector> Gateway<D> {
                 if let Some(report) = self.fleet.census().last_report() {
                     out.changed(peer, address, report);
                 }
-                end = self.ends(peer, transition);
+                end = gone(transition);
             }
         }
         if let Some(why) = end {
-            self.forget(peer, why, out);
+            self.end(peer, why, out);
         }
     }
 
-    fn ends(&self, peer: Handle, transition: Transition) -> Option<Gone> {
-        gone(transition).filter(|_| !self.fleet.reopens(peer))
-    }
-
-    /// GW8: the peer has no end but this one. One that was declared dead is told.
-    fn forget<O: Outlet>(&mut self, peer: Handle, why: Gone, out: &mut O) {
+    /// GW8: the peer is forgotten, unless it may come back. One that was declared dead is told.
+    fn end<O: Outlet>(&mut self, peer: Handle, why: Gone, out: &mut O) {
+        if why == Gone::Lost && self.fleet.reopens(peer) {
+            return;
+        }
         let Some(home) = self.book.leave(peer.place()) else { return };
         let _ = self.fleet.remove(peer);
         if why == Gone::Lost {
