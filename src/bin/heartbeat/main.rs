@@ -2,6 +2,8 @@
 
 extern crate alloc;
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that use it follow"))]
+mod batch;
 mod demo;
 mod lines;
 mod logging;
