@@ -87,6 +87,7 @@ pub(crate) struct Sent {
 /// A datagram that waits to be sent.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
+    #[allow(dead_code, reason = "on Linux it is kept as the system wants it")]
     to: SocketAddr,
     from: Option<IpAddr>,
     len: usize,

@@ -2,7 +2,6 @@
 
 extern crate alloc;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that use it follow"))]
 mod batch;
 mod demo;
 mod lines;
