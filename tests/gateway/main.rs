@@ -6,6 +6,7 @@ mod caps;
 mod hostile;
 mod memory;
 mod naive;
+mod random;
 mod rules;
 mod shards;
 mod world;
