@@ -8,6 +8,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![allow(clippy::std_instead_of_alloc, reason = "benchmarks have std")]
+#![allow(clippy::similar_names, clippy::cast_precision_loss, reason = "pings, pongs, nanoseconds")]
 
 use core::hint::black_box;
 use core::net::SocketAddr;
