@@ -67,8 +67,10 @@
 //! With the feature `snapshot` a fleet is handed over to the next process: `Fleet::save`,
 //! `Fleet::restore`.
 //!
-//! For many cores, and more than 16.7 million peers, use a fleet for each.
+//! For many cores, and more than 16.7 million peers: [`ShardedFleet`], a fleet for each core.
 
+#[cfg(feature = "gateway")]
+mod addressed;
 mod blocks;
 mod census;
 mod guard;
@@ -76,6 +78,7 @@ mod guarded;
 mod handle;
 #[cfg(feature = "snapshot")]
 mod portion;
+mod sharded;
 mod sink;
 mod slab;
 #[cfg(feature = "snapshot")]
@@ -92,6 +95,7 @@ pub use guard::{Doubt, GuardConfig, GuardError, GuardReport, GuardState};
 pub use handle::{FleetError, Handle, Profile, StaleHandle};
 #[cfg(feature = "snapshot")]
 pub use portion::SnapshotError;
+pub use sharded::ShardedFleet;
 pub use sink::Sink;
 #[cfg(feature = "snapshot")]
 pub use snapshot::{Restoring, Saving};
@@ -99,7 +103,7 @@ pub use snapshot::{Restoring, Saving};
 use self::guard::{Counted, Guard};
 use self::slab::Slab;
 use self::step::Told;
-use self::wheel::{Batch, MOST_SLOTS, Marks as _, Wheel};
+use self::wheel::{Batch, MOST_SLOTS, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
 use crate::detector::{Deadline, Detector};
@@ -142,6 +146,8 @@ pub struct Fleet<D: Detector = Deadline> {
     /// The largest `now` so far.
     now: u64,
     seed: u64,
+    /// The slot that every handle has, but for the place.
+    base: u32,
     census: Census,
     guard: Option<Box<Guard>>,
     /// What the guard told a peer in the last call.
@@ -186,6 +192,7 @@ impl<D: Detector> Fleet<D> {
             batch: Batch::new(),
             now: now.as_nanos(),
             seed,
+            base: 0,
             census: Census::default(),
             guard: None,
             held: None,
@@ -239,20 +246,20 @@ impl<D: Detector> Fleet<D> {
             if self.slab.slots() == MOST_SLOTS {
                 return Err(FleetError::Full);
             }
-            self.slab.grow(profile, self.seed);
+            self.slab.grow(profile, self.seed, self.base);
             self.wheel.reserve(self.slab.slots());
             if let Some(guard) = &mut self.guard {
                 guard.grow();
             }
         }
         let now = self.clamp(now);
-        let handle = self.slab.insert(profile, now);
+        let (slot, epoch) = self.slab.insert(profile, now);
         if let Some(guard) = &mut self.guard {
-            guard.set_group(handle.slot(), 0, Counted::default(), now);
+            guard.set_group(slot, 0, Counted::default(), now);
         }
         self.census.enter(Liveness::Idle);
-        self.reschedule(handle.slot());
-        Ok(handle)
+        self.reschedule(slot);
+        Ok(self.name(slot, epoch))
     }
 
     /// The peer is no longer watched; nothing is said to it. Returns what was known of it. Constant
@@ -263,9 +270,9 @@ impl<D: Detector> Fleet<D> {
     /// The handle names no peer.
     pub fn remove(&mut self, handle: Handle) -> Result<PeerState<D, Echo>, StaleHandle> {
         let state = *self.peer(handle)?;
-        self.recount(handle.slot(), &state, None);
+        self.recount(handle.place(), &state, None);
         self.census.leave(state.liveness());
-        self.slab.remove(handle.slot());
+        self.slab.remove(handle.place());
         Ok(state)
     }
 
@@ -278,14 +285,15 @@ impl<D: Detector> Fleet<D> {
     pub fn reconnected(&mut self, handle: Handle, now: Timestamp) -> Result<Handle, StaleHandle> {
         let state = *self.peer(handle)?;
         let now = Timestamp::from_nanos(self.clamp(now));
-        let profile = self.slab.profile(handle.slot());
+        let slot = handle.place();
+        let profile = self.slab.profile(slot);
         let next = state.next_connection(&self.profiles[profile.index()], now);
-        self.recount(handle.slot(), &state, Some(&next));
+        self.recount(slot, &state, Some(&next));
         self.census.leave(state.liveness());
         self.census.enter(next.liveness());
-        *self.slab.get_mut(handle.slot()) = next;
-        self.reschedule(handle.slot());
-        Ok(Handle::new(handle.slot(), next.epoch()))
+        *self.slab.get_mut(slot) = next;
+        self.reschedule(slot);
+        Ok(self.name(slot, next.epoch()))
     }
 
     /// Tells a peer what happened and when, and returns everything to do about it, including all
@@ -323,7 +331,7 @@ impl<D: Detector> Fleet<D> {
         self.held = None;
         let mut taken = 0;
         for batch in inputs.chunks(Batch::MOST) {
-            self.touch(batch.iter().map(|input| input.handle.slot()));
+            self.touch(batch.iter().map(|input| self.slot_of(input.handle)));
             for input in batch {
                 taken += 1;
                 let handle = input.handle;
@@ -347,15 +355,26 @@ impl<D: Detector> Fleet<D> {
     ///
     /// Never panics and never allocates.
     pub fn advance<S: Sink>(&mut self, now: Timestamp, budget: usize, sink: &mut S) -> Progress {
+        let mut left = budget;
+        self.advance_within(now, &mut left, sink)
+    }
+
+    /// Takes what it handled off the budget.
+    #[inline]
+    fn advance_within<S: Sink>(
+        &mut self,
+        now: Timestamp,
+        left: &mut usize,
+        sink: &mut S,
+    ) -> Progress {
         let now = self.clamp(now);
         self.held = None;
         self.tell_of_guard(sink);
-        let mut left = budget;
-        let mut look = budget.saturating_mul(LOOKS);
+        let mut look = left.saturating_mul(LOOKS);
         loop {
-            while left > 0 {
+            while *left > 0 {
                 let Some(slot) = self.batch.pop() else { break };
-                left -= 1;
+                *left -= 1;
                 if self.tick(slot, now, sink).is_break() {
                     return Progress::Pending;
                 }
@@ -415,10 +434,10 @@ impl<D: Detector> Fleet<D> {
     /// The handle names no peer.
     #[inline]
     pub fn peer(&self, handle: Handle) -> Result<&PeerState<D, Echo>, StaleHandle> {
-        let slot = handle.slot();
+        let slot = self.slot_of(handle);
         if (slot as usize) < self.slab.slots() {
             let state = self.slab.get(slot);
-            if state.epoch() == handle.epoch() && !self.slab.mark(slot).is_vacant() {
+            if state.epoch() == handle.epoch() && !self.slab.is_vacant(slot) {
                 return Ok(state);
             }
         }
@@ -431,15 +450,15 @@ impl<D: Detector> Fleet<D> {
     ///
     /// The handle names no peer.
     pub fn profile(&self, handle: Handle) -> Result<Profile, StaleHandle> {
-        self.peer(handle).map(|_| self.slab.profile(handle.slot()))
+        self.peer(handle).map(|_| self.slab.profile(handle.place()))
     }
 
     /// All peers, in the order of their slots. To see those of one liveness, filter them.
     pub fn iter(&self) -> impl Iterator<Item = (Handle, &PeerState<D, Echo>)> {
-        let slots = (0..self.slab.slots() as u32).filter(|&slot| !self.slab.mark(slot).is_vacant());
+        let slots = (0..self.slab.slots() as u32).filter(|&slot| !self.slab.is_vacant(slot));
         slots.map(|slot| {
             let state = self.slab.get(slot);
-            (Handle::new(slot, state.epoch()), state)
+            (self.name(slot, state.epoch()), state)
         })
     }
 }

@@ -1,5 +1,6 @@
 //! [`Histogram`]: a fixed-size distribution of spans.
 
+use core::ops::AddAssign;
 use core::time::Duration;
 
 use crate::time::nanos;
@@ -29,6 +30,27 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self { buckets: [0; Self::BUCKETS], max: 0 }
+    }
+}
+
+/// Both distributions together.
+///
+/// ```
+/// use core::time::Duration;
+/// use heartbeat_proto::Histogram;
+///
+/// let (mut one, mut other) = (Histogram::default(), Histogram::default());
+/// one.record(Duration::from_millis(1));
+/// other.record(Duration::from_millis(9));
+/// one += &other;
+/// assert_eq!((one.count(), one.max()), (2, Duration::from_millis(9)));
+/// ```
+impl AddAssign<&Self> for Histogram {
+    fn add_assign(&mut self, other: &Self) {
+        for (sum, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum = sum.saturating_add(*more);
+        }
+        self.max = self.max.max(other.max);
     }
 }
 

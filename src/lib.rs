@@ -29,6 +29,8 @@ pub mod failover;
 mod finding;
 #[cfg(feature = "fleet")]
 pub mod fleet;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 mod heartbeat;
 mod histogram;
 mod jitter;
@@ -87,7 +89,8 @@ pub use time::Timestamp;
     feature = "message",
     feature = "pulse",
     feature = "tokio-util",
-    feature = "detectors"
+    feature = "detectors",
+    feature = "gateway"
 ))]
 mod documents {
     #[doc = include_str!("../docs/INTEGRATING.md")]

@@ -1,5 +1,7 @@
 //! [`Stats`]: counters of one machine.
 
+use core::ops::AddAssign;
+
 use crate::action::Actions;
 use crate::event::Event;
 use crate::finding::Findings;
@@ -53,6 +55,59 @@ pub struct Stats {
     pub reprobes: u64,
     /// Pings left out because the writer had not taken the last one.
     pub pings_skipped: u64,
+}
+
+/// Each counter by itself: what two machines have counted together.
+impl AddAssign<&Self> for Stats {
+    fn add_assign(&mut self, other: &Self) {
+        // Whole, so that no counter is forgotten.
+        let Self {
+            pings_sent,
+            pongs_sent,
+            beacons_sent,
+            pings_received,
+            pongs_received,
+            beacons_received,
+            frames_received,
+            misses,
+            pongs_late,
+            pongs_duplicate,
+            pongs_unmatched,
+            pongs_wrong_epoch,
+            strikes,
+            suspicions,
+            losses,
+            mistakes,
+            late_calls,
+            clock_regressions,
+            reprobes,
+            pings_skipped,
+        } = self;
+        for (sum, more) in [
+            (pings_sent, other.pings_sent),
+            (pongs_sent, other.pongs_sent),
+            (beacons_sent, other.beacons_sent),
+            (pings_received, other.pings_received),
+            (pongs_received, other.pongs_received),
+            (beacons_received, other.beacons_received),
+            (frames_received, other.frames_received),
+            (misses, other.misses),
+            (pongs_late, other.pongs_late),
+            (pongs_duplicate, other.pongs_duplicate),
+            (pongs_unmatched, other.pongs_unmatched),
+            (pongs_wrong_epoch, other.pongs_wrong_epoch),
+            (strikes, other.strikes),
+            (suspicions, other.suspicions),
+            (losses, other.losses),
+            (mistakes, other.mistakes),
+            (late_calls, other.late_calls),
+            (clock_regressions, other.clock_regressions),
+            (reprobes, other.reprobes),
+            (pings_skipped, other.pings_skipped),
+        ] {
+            *sum = sum.wrapping_add(more);
+        }
+    }
 }
 
 impl Stats {

@@ -1,5 +1,6 @@
 //! [`Census`]: what a fleet counts and measures of all its peers together.
 
+use core::ops::AddAssign;
 use core::time::Duration;
 
 use crate::action::Actions;
@@ -124,6 +125,24 @@ impl Census {
             self.enter(transition.to);
             let own = self.recent.worst();
             self.report = Some(Report::of(config, state, transition, before, now, 0, own));
+        }
+    }
+}
+
+/// The sum over both: what two shards have counted. The newer of their reports is kept.
+impl AddAssign<&Self> for Census {
+    fn add_assign(&mut self, other: &Self) {
+        let Self { counts, stats, rtts, lateness, recent: _, report } = other;
+        for (sum, more) in self.counts.iter_mut().zip(counts) {
+            *sum = sum.saturating_add(*more);
+        }
+        self.stats += stats;
+        self.rtts += rtts;
+        self.lateness += lateness;
+        let is_newer =
+            |new: &Report| self.report.is_none_or(|old| old.observed_at < new.observed_at);
+        if let Some(new) = report.filter(is_newer) {
+            self.report = Some(new);
         }
     }
 }

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use super::wheel::MOST_SLOTS;
 
+/// Places are numbered in so many bits.
+const PLACE_BITS: u32 = MOST_SLOTS.ilog2();
+
 /// Names one peer of one [`Fleet`](super::Fleet): a slot and the epoch of the connection in it.
 ///
 /// The peer's pongs bring back both: the epoch is that of [`PingId`](crate::PingId), the slot goes
@@ -36,9 +39,30 @@ impl Handle {
         Self { slot, epoch }
     }
 
-    /// The place in the fleet, from 0: a small number, to index what else you know of the peer.
+    /// What names the peer's memory, for the `handle` field of a ping: the [`shard`](Self::shard) in
+    /// the high 8 bits, and the [`place`](Self::place) below.
     pub const fn slot(self) -> u32 {
         self.slot
+    }
+
+    /// The number of its fleet among those of a [`ShardedFleet`](super::ShardedFleet); 0 in a fleet
+    /// that was given none (rule FL8).
+    ///
+    /// ```
+    /// use heartbeat_proto::fleet::Handle;
+    ///
+    /// let handle = Handle::new(0x0300_0007, 0x5eed_0001);
+    /// assert_eq!((handle.shard(), handle.place()), (3, 7));
+    /// assert_eq!(handle.to_string(), "5eed0001@3/7");
+    /// ```
+    pub const fn shard(self) -> u8 {
+        (self.slot >> PLACE_BITS) as u8
+    }
+
+    /// The place in its fleet, from 0: a small number, to index what else you know of the peers of
+    /// that fleet.
+    pub const fn place(self) -> u32 {
+        self.slot & (MOST_SLOTS as u32 - 1)
     }
 
     /// The epoch of the connection: [`PingId::epoch`](crate::PingId::epoch) of its pings.
@@ -47,10 +71,13 @@ impl Handle {
     }
 }
 
-/// Epoch and slot: `5eed0001@7`.
+/// Epoch and place, `5eed0001@7`; in a shard that is not 0, with it: `5eed0001@3/7`.
 impl fmt::Display for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}@{}", self.epoch, self.slot)
+        match self.shard() {
+            0 => write!(f, "{:08x}@{}", self.epoch, self.place()),
+            shard => write!(f, "{:08x}@{shard}/{}", self.epoch, self.place()),
+        }
     }
 }
 
@@ -103,7 +130,16 @@ pub enum FleetError {
     /// There are 65,536 profiles already.
     #[error("a fleet has at most 65536 profiles")]
     TooManyProfiles,
-    /// All slots are taken: use several fleets.
+    /// All slots are taken: use a [`ShardedFleet`](super::ShardedFleet) with more shards.
     #[error("a fleet holds at most {MOST_SLOTS} peers")]
     Full,
+    /// It has, or had, peers, and the number of the shard is in their handles.
+    #[error("only a fleet that never had a peer can be given the number of a shard")]
+    NotEmpty,
+    /// A fleet has from 1 to 256 shards.
+    #[error("there are to be {0} shards but must be from 1 to 256")]
+    Shards(usize),
+    /// There is no shard of this number.
+    #[error("this fleet has no shard {0}")]
+    UnknownShard(u8),
 }

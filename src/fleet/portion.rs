@@ -62,6 +62,14 @@ pub enum SnapshotError {
     /// The number fits, but the portions before were of another snapshot.
     #[error("the portion is of another snapshot than the one before it")]
     OtherSnapshot,
+    /// It is of another shard.
+    #[error("the snapshot is of shard {found}, the fleet is shard {expected}")]
+    OtherShard {
+        /// The number of the fleet.
+        expected: u8,
+        /// The number of the fleet that was saved.
+        found: u8,
+    },
     /// The fleet has too few profiles.
     #[error("the peers have the profile {0}, which the fleet does not have")]
     UnknownProfile(u16),
@@ -83,6 +91,7 @@ pub(crate) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) is_end: bool,
+    pub(crate) shard: u8,
     pub(crate) number: u32,
     /// The check of the portion before; 0 in the first.
     pub(crate) before: u32,
@@ -102,7 +111,7 @@ pub(crate) fn write(
     out.reserve(length);
     out.extend(MAGIC);
     out.extend(VERSION.to_be_bytes());
-    out.extend([if header.is_end { END } else { SLOTS }, 0]);
+    out.extend([if header.is_end { END } else { SLOTS }, header.shard]);
     out.extend((length as u32).to_be_bytes());
     out.extend(header.number.to_be_bytes());
     out.extend(header.before.to_be_bytes());
@@ -139,7 +148,7 @@ impl<'a> Portion<'a> {
         if version == 0 || version > VERSION {
             return Err(SnapshotError::Version { found: version });
         }
-        let [kind, zero] = fields.take().ok_or(short)?;
+        let [kind, shard] = fields.take().ok_or(short)?;
         let length = fields.take().map(u32::from_be_bytes).ok_or(short)? as usize;
         // The length first: nobody is made to wait for more.
         if kind > END || length != if kind == END { SHORTEST } else { LONGEST } {
@@ -158,10 +167,10 @@ impl<'a> Portion<'a> {
         let profile = fields.take().map(u16::from_be_bytes).ok_or(short)?;
         let zeros = fields.take().map(u16::from_be_bytes).ok_or(short)?;
         let form = fields.take().map(u32::from_be_bytes).ok_or(short)?;
-        if zero != 0 || zeros != 0 {
+        if zeros != 0 {
             return Err(SnapshotError::Malformed);
         }
-        let header = Header { is_end: kind == END, number, before, profile, form };
+        let header = Header { is_end: kind == END, shard, number, before, profile, form };
         Ok(Self { header, check, length, records: &body[HEADER..] })
     }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::array;
 use core::cmp::Reverse;
 
-use super::handle::{Handle, Profile};
+use super::handle::Profile;
 use super::wheel::{CHUNK, Mark, Marks};
 use crate::detector::Detector;
 use crate::jitter;
@@ -72,13 +72,13 @@ impl<D: Detector> Slab<D> {
         self.free[profile.index()] != NONE
     }
 
-    /// A chunk of free slots more, whose epochs come from the seed.
-    pub(crate) fn grow(&mut self, profile: Profile, seed: u64) {
+    /// A chunk of free slots more, whose epochs come from the seed, the shard (`base`) and the slot.
+    pub(crate) fn grow(&mut self, profile: Profile, seed: u64, base: u32) {
         let first = self.slots() as u32;
         let free = PeerState::idle(0, 0);
         let mut states = vec![free; CHUNK];
         for (state, slot) in states.iter_mut().zip(first..) {
-            state.epoch = jitter::epoch(seed.wrapping_add(jitter::mix(slot.into())));
+            state.epoch = jitter::epoch(seed.wrapping_add(jitter::mix((base | slot).into())));
         }
         // Where many start at once and beat alike, neighbours in time are neighbours in memory.
         states.sort_unstable_by_key(|state| Reverse(phase(state.epoch.wrapping_add(1))));
@@ -111,14 +111,15 @@ impl<D: Detector> Slab<D> {
         self.chunks.push(Chunk { groups, profile });
     }
 
-    /// Puts a peer into a free slot. Its epoch is one more than that of the slot's last peer.
-    pub(crate) fn insert(&mut self, profile: Profile, now: u64) -> Handle {
+    /// Puts a peer into a free slot: which, and under which epoch, one more than that of its last
+    /// peer.
+    pub(crate) fn insert(&mut self, profile: Profile, now: u64) -> (u32, u32) {
         let slot = self.free[profile.index()];
         let state = self.get_mut(slot);
         let (next, epoch) = (state.seq, state.epoch.wrapping_add(1));
         *state = PeerState::idle(epoch, now);
         self.free[profile.index()] = next;
-        Handle::new(slot, epoch)
+        (slot, epoch)
     }
 
     pub(crate) fn remove(&mut self, slot: u32) {
@@ -133,6 +134,12 @@ impl<D: Detector> Slab<D> {
     #[inline]
     pub(crate) fn profile(&self, slot: u32) -> Profile {
         self.chunks[slot as usize / CHUNK].profile
+    }
+
+    /// Whether nobody is in this slot, which is there.
+    #[inline]
+    pub(crate) fn is_vacant(&self, slot: u32) -> bool {
+        self.mark(slot).is_vacant()
     }
 
     #[inline]

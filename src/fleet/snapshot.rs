@@ -58,6 +58,8 @@
 //!   may have other numbers or another detector: those hold from the restore on.
 //! * No stamp can lie before the beginning of the clock. Where the clock begins with the process,
 //!   let it begin at some hours: an age above `now` counts as `now`.
+//! * Of a [`ShardedFleet`](super::ShardedFleet) each shard has a snapshot of its own, which says its
+//!   number and is refused by a fleet with another one. So slots stay as they are, here too.
 //! * Insert peers when [`Restoring::is_done`]; all else may be done before that.
 //! * A portion that is refused leaves the fleet as it was. Whether what was restored before it is
 //!   of use without the rest is yours to say.
@@ -68,7 +70,7 @@ use alloc::vec::Vec;
 
 use super::portion::{self, Header, Portion, Record, SnapshotError};
 use super::slab::Peer;
-use super::wheel::{CHUNK, MOST_SLOTS, Marks as _};
+use super::wheel::{CHUNK, MOST_SLOTS};
 use super::{Fleet, Handle, Profile, Progress};
 use crate::deadlines::Deadlines;
 use crate::detector::Detector;
@@ -135,12 +137,13 @@ impl<D: Detector> Fleet<D> {
         let (profile, form) =
             if is_end { (0, 0) } else { (self.slab.profile(first as u32).index(), D::LASTING) };
         let (number, before) = (saving.next, saving.before);
-        let header = Header { is_end, number, before, profile: profile as u16, form };
+        let shard = self.shard();
+        let header = Header { is_end, shard, number, before, profile: profile as u16, form };
         let slots = if is_end { 0..0 } else { first as u32..(first + CHUNK) as u32 };
         let config = &self.profiles[profile];
         let records = slots.map(|slot| {
             let state = self.slab.get(slot);
-            let kept = (!self.slab.mark(slot).is_vacant()).then(|| state.keep(config, now));
+            let kept = (!self.slab.is_vacant(slot)).then(|| state.keep(config, now));
             Record { epoch: state.epoch(), kept }
         });
         saving.before = portion::write(&header, records, out);
@@ -174,6 +177,10 @@ impl<D: Detector> Fleet<D> {
         }
         let portion = Portion::read(bytes)?;
         let (header, expected) = (portion.header, restoring.next);
+        if header.shard != self.shard() {
+            let (expected, found) = (self.shard(), header.shard);
+            return Err(SnapshotError::OtherShard { expected, found });
+        }
         if header.number != expected {
             return Err(SnapshotError::OutOfOrder { expected, found: header.number });
         }
@@ -214,7 +221,7 @@ impl<D: Detector> Fleet<D> {
         let states = (first..)
             .zip(records)
             .map(|(slot, record)| {
-                let epoch = raised(record.epoch, slot, self.seed);
+                let epoch = raised(record.epoch, self.base | slot, self.seed);
                 let Some(kept) = &record.kept else { return PeerState::idle(epoch, now) };
                 let lasting = kept.lasting.filter(|_| header.form == D::LASTING);
                 PeerState::restored(&Kept { lasting, ..*kept }, config, epoch, now)
@@ -231,7 +238,7 @@ impl<D: Detector> Fleet<D> {
                 Deadlines::of(config, state).first()
             };
             self.census.enter(state.liveness());
-            told(Handle::new(slot, record.epoch), Handle::new(slot, state.epoch()));
+            told(self.name(slot, record.epoch), self.name(slot, state.epoch()));
             self.wheel.set(slot, due, &mut self.slab);
         }
     }

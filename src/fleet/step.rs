@@ -56,7 +56,7 @@ impl<D: Detector> Fleet<D> {
 
     #[inline]
     pub(super) fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Told {
-        let slot = handle.slot();
+        let slot = self.slot_of(handle);
         let Some(peer) = self.slab.find_mut(slot) else { return Told::Nobody };
         if peer.state.epoch() != handle.epoch() {
             return Told::Nobody;
@@ -104,7 +104,7 @@ impl<D: Detector> Fleet<D> {
             return ControlFlow::Continue(()); // Something has happened to it since.
         }
         let config = &self.profiles[peer.profile.index()];
-        let handle = Handle::new(slot, peer.state.epoch());
+        let handle = Handle::new(self.base | slot, peer.state.epoch());
         // The other short-cut.
         if let Some(probed) = probe(config, peer.state, now) {
             let filing = self.wheel.wake_at(probed.next, peer.mark);

@@ -8,6 +8,7 @@ mod handles;
 mod lives;
 mod memory;
 mod schedule;
+mod sharded;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 #[cfg(feature = "snapshot")]

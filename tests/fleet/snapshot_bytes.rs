@@ -157,7 +157,7 @@ fn what_does_not_belong_is_refused() {
     };
     assert_eq!(with(21, 1), SnapshotError::UnknownProfile(1));
     assert_eq!(with(5, 2), SnapshotError::Version { found: 2 });
-    assert_eq!(with(7, 1), SnapshotError::Malformed);
+    assert_eq!(with(7, 1), SnapshotError::OtherShard { expected: 0, found: 1 });
     assert_eq!(with(22, 1), SnapshotError::Malformed);
     for (byte, value) in [(0, 0x80 | 3), (0, 0x0f), (0, 0x02), (3, 1), (4, 0x10), (6, 0x10)] {
         assert_eq!(with(HEADER + byte, value), SnapshotError::Malformed, "{byte}");

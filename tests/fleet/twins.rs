@@ -157,6 +157,7 @@ impl<D: Detector> Pair<D> {
             fleet.add_profile(*config).expect("valid");
         }
         if let Some(guard) = guard {
+            fleet.set_shard(200).expect("empty"); // The others are in shard 0.
             fleet.set_guard(guard).expect("valid");
         }
         let profiles = fleet.profiles().collect();
@@ -217,7 +218,7 @@ impl<D: Detector> Pair<D> {
                 assert!(!self.old.contains(&handle), "{handle} again");
                 let state = *self.fleet.peer(handle).expect("there");
                 assert_eq!(state.liveness(), Liveness::Idle);
-                let group = handle.slot() as u16 % 3;
+                let group = handle.place() as u16 % 3;
                 self.fleet.set_group(handle, group).expect("there");
                 let (profile, pings) = (*profile, Vec::new());
                 let twin = Twin { profile, state, pings, drained: false, answered: 0 };

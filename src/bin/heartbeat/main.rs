@@ -2,6 +2,7 @@
 
 extern crate alloc;
 
+mod batch;
 mod demo;
 mod lines;
 mod logging;

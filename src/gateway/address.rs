@@ -1,0 +1,96 @@
+//! [`Address`]: where a peer is, in 20 bytes.
+
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// A socket address without its flow label, which no answer repeats. (`SocketAddr` has 32 bytes.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Address {
+    /// An IPv4 address in its mapped form.
+    ip: [u8; 16],
+    port: u16,
+    /// The scope of a link-local address, or [`V4`].
+    scope: u16,
+}
+
+/// Told apart from the same address as a socket for both families writes it.
+const V4: u16 = u16::MAX;
+
+impl Address {
+    /// `None`: a scope that no interface has.
+    #[inline]
+    pub(super) fn new(from: SocketAddr) -> Option<Self> {
+        let port = from.port();
+        match from {
+            SocketAddr::V4(from) => {
+                Some(Self { ip: from.ip().to_ipv6_mapped().octets(), port, scope: V4 })
+            }
+            SocketAddr::V6(from) => {
+                let scope = u16::try_from(from.scope_id()).ok().filter(|scope| *scope != V4)?;
+                Some(Self { ip: from.ip().octets(), port, scope })
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn socket(&self) -> SocketAddr {
+        if self.scope == V4 {
+            let [.., a, b, c, d] = self.ip;
+            SocketAddr::from((Ipv4Addr::new(a, b, c, d), self.port))
+        } else {
+            let ip = Ipv6Addr::from(self.ip);
+            SocketAddr::V6(SocketAddrV6::new(ip, self.port, 0, self.scope.into()))
+        }
+    }
+
+    /// All of it in three words, to be hashed.
+    pub(super) fn words(&self) -> [u64; 3] {
+        let ip = u128::from_be_bytes(self.ip);
+        let rest = u64::from(self.port) << 16 | u64::from(self.scope);
+        [(ip >> 64) as u64, ip as u64, rest]
+    }
+
+    /// Who can have many such addresses for nothing (rule GW4): an IPv4 address, a /64 of IPv6.
+    /// (The first word of no global address is that small.)
+    pub(super) fn source(&self) -> u64 {
+        match Ipv6Addr::from(self.ip).to_ipv4_mapped() {
+            Some(ip) => 1 << 32 | u64::from(ip.to_bits()),
+            None => self.words()[0],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn parsed(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn an_address_comes_back_as_it_was() {
+        let texts = ["1.2.3.4:5", "0.0.0.0:0", "[::ffff:1.2.3.4]:5", "[2001:db8::1]:65535"];
+        let mut all: Vec<_> = texts.into_iter().map(parsed).collect();
+        all.push(SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 9, 0, 3)));
+        let kept: Vec<_> = all.iter().map(|from| Address::new(*from).expect("kept")).collect();
+        for (nth, (from, address)) in all.iter().zip(&kept).enumerate() {
+            assert_eq!(address.socket(), *from);
+            assert_eq!(kept.iter().position(|other| other == address), Some(nth), "unlike others");
+        }
+        let scope = |scope| SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 9, 0, scope));
+        assert_eq!(Address::new(scope(65535)), None);
+        assert_eq!(Address::new(scope(65536)), None);
+    }
+
+    #[test]
+    fn a_source_is_an_ipv4_address_or_a_64() {
+        let source = |text| Address::new(parsed(text)).expect("kept").source();
+        assert_eq!(source("1.2.3.4:5"), source("1.2.3.4:6"));
+        assert_eq!(source("1.2.3.4:5"), source("[::ffff:1.2.3.4]:6"));
+        assert_ne!(source("1.2.3.4:5"), source("1.2.3.5:5"));
+        assert_eq!(source("[2001:db8::1]:5"), source("[2001:db8::2:0:0:1]:6"));
+        assert_ne!(source("[2001:db8::1]:5"), source("[2001:db8:0:1::1]:5"));
+    }
+}

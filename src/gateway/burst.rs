@@ -1,0 +1,83 @@
+//! [`Burst`]: many datagrams at a time.
+
+use core::net::SocketAddr;
+
+use super::{Gateway, Outlet, Pong, answered};
+use crate::detector::Detector;
+use crate::event::PingId;
+use crate::fleet::Handle;
+use crate::time::Timestamp;
+
+/// Pongs that wait: as many misses of the cache as a core has under way at once, and some more.
+const MOST: usize = 32;
+
+/// Datagrams that are taken one after the other, as [`Gateway::datagram`] takes them, and told a few
+/// later: pongs wait for some others, so that the memory of several peers is fetched at the same
+/// time. What waits is told at the latest when this is dropped.
+///
+/// ```no_run
+/// # use core::net::SocketAddr;
+/// # use heartbeat_proto::Timestamp;
+/// # use heartbeat_proto::gateway::{Gateway, Outlet};
+/// # fn now() -> Timestamp { Timestamp::EPOCH }
+/// fn read_all(socket: &std::net::UdpSocket, gateway: &mut Gateway, out: &mut impl Outlet) {
+///     let mut space = [0; 126];
+///     let mut burst = gateway.burst(out);
+///     while let Ok((len, from)) = socket.recv_from(&mut space) {
+///         burst.datagram(now(), from, &space[..len]);
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Burst<'g, D: Detector, O: Outlet> {
+    gateway: &'g mut Gateway<D>,
+    out: &'g mut O,
+    now: Timestamp,
+    waiting: [(SocketAddr, Pong); MOST],
+    len: usize,
+}
+
+impl<'g, D: Detector, O: Outlet> Burst<'g, D, O> {
+    pub(super) fn new(gateway: &'g mut Gateway<D>, out: &'g mut O) -> Self {
+        let (id, from) = (PingId::new(0, 0), SocketAddr::from(([0; 4], 0)));
+        let hold = core::time::Duration::ZERO;
+        let none = Pong { id, handle: 0, stamp: 0, hold, calm: false };
+        Self { gateway, out, now: Timestamp::EPOCH, waiting: [(from, none); MOST], len: 0 }
+    }
+
+    /// A datagram came from there at `now`, not before the one before it.
+    #[inline]
+    pub fn datagram(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
+        self.now = self.now.max(now);
+        self.gateway.stats.received += 1;
+        let Some(pong) = answered(datagram) else {
+            self.finish(); // In the order in which they came.
+            return self.gateway.other(now, from, datagram, self.out);
+        };
+        if self.len == MOST {
+            self.finish();
+        }
+        if let Some(free) = self.waiting.get_mut(self.len) {
+            *free = (from, pong);
+            self.len += 1;
+        }
+    }
+
+    fn finish(&mut self) {
+        let waiting = self.waiting.get(..self.len).unwrap_or_default();
+        let named = || waiting.iter().map(|(_, pong)| Handle::new(pong.handle as u32, 0));
+        self.gateway.fleet.bring_near(named().map(Handle::place));
+        let book = &self.gateway.book;
+        core::hint::black_box(named().fold(0, |sum, peer| sum ^ book.touch(peer.place())));
+        for (from, pong) in waiting {
+            self.gateway.answered(self.now, *from, pong, self.out);
+        }
+        self.len = 0;
+    }
+}
+
+impl<D: Detector, O: Outlet> Drop for Burst<'_, D, O> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

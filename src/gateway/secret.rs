@@ -1,0 +1,71 @@
+//! [`Secret`]: what only this gateway can compute. The hash is `SipHash` (Aumasson, Bernstein,
+//! INDOCRYPT 2012), of the crate `siphasher`.
+
+use core::hash::Hasher;
+
+use siphasher::sip::{SipHasher13, SipHasher24};
+
+use super::address::Address;
+use crate::fleet::Handle;
+
+#[derive(Clone, Copy)]
+pub(super) struct Secret {
+    key: [u64; 2],
+}
+
+/// One for each purpose, so that no hash serves two.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Challenge = 1,
+    Mask,
+    Index,
+}
+
+impl Secret {
+    pub(super) const fn new(secret: u128) -> Self {
+        Self { key: [(secret >> 64) as u64, secret as u64] }
+    }
+
+    /// The stamp of a challenge (rule GW2). The full strength of `SipHash`-2-4: it is a MAC.
+    pub(super) fn challenge(&self, address: &Address, epoch: u32, tick: u32) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.key[0], self.key[1]);
+        let rest = u64::from(epoch) << 32 | u64::from(tick);
+        let [a, b, c] = address.words();
+        for word in [Purpose::Challenge as u64, a, b, c, rest] {
+            hasher.write_u64(word);
+        }
+        hasher.finish()
+    }
+
+    /// What is added to the stamps of a peer's pings (rule GW5).
+    #[inline]
+    pub(super) fn mask(&self, peer: Handle) -> u64 {
+        self.short(Purpose::Mask, &[u64::from(peer.slot()) << 32 | u64::from(peer.epoch())])
+    }
+
+    /// Where the address is in a table: nobody can choose addresses that meet.
+    pub(super) fn index(&self, address: &Address) -> u64 {
+        self.short(Purpose::Index, &address.words())
+    }
+
+    pub(super) fn index_source(&self, source: u64) -> u64 {
+        self.short(Purpose::Index, &[source])
+    }
+
+    #[inline]
+    fn short(&self, purpose: Purpose, words: &[u64]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.key[0], self.key[1]);
+        hasher.write_u64(purpose as u64);
+        for word in words {
+            hasher.write_u64(*word);
+        }
+        hasher.finish()
+    }
+}
+
+/// Not told, not even to a log.
+impl core::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

@@ -1,0 +1,12 @@
+//! The gateway: a fleet behind one UDP socket, and all that strangers can send to it.
+
+#![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
+
+mod caps;
+mod hostile;
+mod memory;
+mod naive;
+mod random;
+mod rules;
+mod shards;
+mod world;
