@@ -13,12 +13,14 @@
 
 mod drive;
 mod monitor;
+mod plot;
 mod report;
 mod stopwatch;
 mod structure;
 mod structures;
 mod work;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -57,6 +59,9 @@ struct Arguments {
     /// How much is read before each cold step. More than the caches hold, or it is not cold.
     #[arg(long, default_value_t = 96)]
     evict_mib: usize,
+    /// Draws what a heartbeat costs by the number of peers into this folder (SVG).
+    #[arg(long)]
+    plots: Option<PathBuf>,
     /// One structure's one run, in this process: prints bare numbers.
     #[arg(long, hide = true)]
     run: Option<u64>,
@@ -68,16 +73,19 @@ fn main() -> Result<()> {
         return be_one_run(&arguments, run);
     }
     println!("{}", report::HEADER);
+    let mut all = Vec::new();
     for &mode in &arguments.modes {
         for &peers in &arguments.peers {
             for &temperature in &arguments.temperatures {
                 let rows = measure(&arguments, mode, temperature, peers)?;
                 rows.iter().for_each(|row| println!("{row}"));
                 report::ratios(&rows);
+                all.extend(rows);
             }
         }
     }
-    Ok(())
+    report::growth(&all);
+    arguments.plots.as_deref().map_or(Ok(()), |folder| plot::all(folder, &all))
 }
 
 /// All structures in turn, several times.

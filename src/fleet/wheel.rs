@@ -193,7 +193,8 @@ impl Wheel {
 
     /// The slot is due at `due`, or never ([`NEVER`]). What is returned is to be [filed](Self::file)
     /// before anything else.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every pong")]
     pub(super) fn wake_at(&self, due: u64, mark: &mut Mark) -> Option<Filing> {
         if due == NEVER {
             mark.stand(NEVER_DUE);
