@@ -343,3 +343,29 @@ fn a_dead_peer_is_found_within_the_promise() {
     world.pass(u64::try_from(bound.as_nanos()).expect("short"), |_: SocketAddr| false);
     assert_eq!(world.out.gone, [(peer, host(1), Gone::Lost)]);
 }
+
+/// GW9: a burst is its datagrams one after the other.
+#[test]
+fn a_burst_is_taken_in_its_order() {
+    for many in [1, 40, 100] {
+        let mut world = World::new();
+        (1..=many).for_each(|n| drop(world.join(host(n), 9)));
+        let sent = world.pass(310 * MS, |_| false);
+        let pings: Vec<_> =
+            sent.into_iter().filter(|(_, frame)| matches!(frame, Frame::Ping { .. })).collect();
+        assert_eq!(pings.len(), many as usize);
+        let now = Timestamp::from_nanos(world.now);
+        let goodbye = bytes(&Frame::Goodbye { epoch: 9, reason: 0 });
+        let mut burst = world.gateway.burst(&mut world.out);
+        for (from, ping) in &pings {
+            burst.datagram(now, *from, &bytes(&pong(ping)));
+        }
+        for (from, _) in &pings {
+            burst.datagram(now, *from, &goodbye);
+        }
+        drop(burst);
+        let stats = world.gateway.stats();
+        assert_eq!((stats.left, stats.dropped()), (many.into(), 0), "pongs first");
+        assert_eq!(world.gateway.fleet().census().stats().pongs_received, many.into());
+    }
+}
