@@ -24,8 +24,8 @@ impl<D: Detector> Gateway<D> {
     /// datagrams.
     ///
     /// A peer that moves to another address takes its place along, by its next pong. Peers that joined
-    /// before are found dead: call it at the beginning. Each peer costs 96 bytes more, each
-    /// frame a digest or two.
+    /// before are found dead: call it at the beginning. Each peer costs about 100 bytes more,
+    /// each frame a digest or two.
     #[must_use]
     pub fn with_keys(self, keys: KeyRing) -> Self {
         let slots = Fleet::<D>::slots_for(self.config.peers as usize);
@@ -127,7 +127,7 @@ impl<D: Detector> Gateway<D> {
         }
     }
 
-    /// GW11: a hello that is sealed with the nonce that was sent to that address.
+    /// GW11: a hello that is sealed with the nonce that was sent to that address (for epoch 0 none is).
     fn admit_sealed<O: Outlet>(
         &mut self,
         now: Timestamp,
@@ -145,7 +145,7 @@ impl<D: Detector> Gateway<D> {
             let sealer = Sealer::new(ours, theirs).ok()?;
             Some((ours, Pair { sealer, opener }))
         });
-        let Some((ours, pair)) = agreed.filter(|_| epoch != 0) else {
+        let Some((ours, pair)) = agreed else {
             return self.stats.answers_bad += 1;
         };
         let Some((peer, home)) = self.seat(now, address, epoch, out) else { return };

@@ -235,10 +235,12 @@ fn a_peer_moves() {
 /// GW12, GW4: not to where somebody else is, nor beyond the cap of the new source.
 #[test]
 fn a_peer_moves_only_to_where_there_is_room() {
-    let mut world = World::new(GatewayConfig::new().per_source(1));
+    let mut world = World::new(GatewayConfig::new().per_source(2));
     let (mut peer, handle) = world.join(host(1), 9);
-    let _ = world.join(host(2), 9);
-    let beside = SocketAddr::from(([10, 0, 0, 2], 9));
+    let mut full: Vec<_> = (1..3).map(|port| SocketAddr::from(([10, 0, 0, 9], port))).collect();
+    full.extend([host(2), host(4)]);
+    full.iter().for_each(|at| drop(world.join(*at, 9)));
+    let beside = SocketAddr::from(([10, 0, 0, 9], 3));
     for to in [host(2), beside] {
         let next = world.next_ping(&mut peer);
         let answer = peer.seal(&pong(&next));
@@ -250,8 +252,20 @@ fn a_peer_moves_only_to_where_there_is_room() {
     let answer = peer.seal(&pong(&next));
     let _ = world.say(host(3), &answer);
     assert_eq!(world.gateway.address(handle), Ok(host(3)));
-    // Its old source has room again.
-    let _ = world.join(host(1), 11);
+}
+
+/// GW6, GW7: under another epoch than its own even a sealed frame says nothing of the peer.
+#[test]
+fn a_sealed_frame_of_another_epoch_is_unwanted() {
+    let mut world = World::new(GatewayConfig::new());
+    let (mut peer, handle) = world.join(host(1), 9);
+    let before = *world.gateway.fleet().peer(handle).expect("a peer");
+    for frame in [Frame::Goodbye { epoch: 10, reason: 0 }, ping(10), hello(10, peer.nonce)] {
+        let sealed = peer.seal(&frame);
+        assert_eq!(world.say(host(1), &sealed), []);
+    }
+    assert_eq!(*world.gateway.fleet().peer(handle).expect("a peer"), before);
+    assert_eq!(world.gateway.stats().unwanted, 3);
 }
 
 /// GW8, GW11: the goodbye to a dead peer is sealed, too; keys are changed while it runs.
