@@ -8,5 +8,7 @@ mod memory;
 mod naive;
 mod random;
 mod rules;
+#[cfg(feature = "auth")]
+mod sealed;
 mod shards;
 mod world;
