@@ -87,20 +87,19 @@ pub(crate) struct Sent {
 /// A datagram that waits to be sent.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    to: SocketAddr,
     from: Option<IpAddr>,
     len: usize,
     bytes: [u8; MAX_FRAME],
 }
 
 impl Waiting {
-    fn new(to: SocketAddr, from: Option<IpAddr>, datagram: &[u8]) -> io::Result<Self> {
+    fn new(from: Option<IpAddr>, datagram: &[u8]) -> io::Result<Self> {
         let (len, mut bytes) = (datagram.len(), [0; MAX_FRAME]);
         match bytes.get_mut(..len) {
             Some(place) => place.copy_from_slice(datagram),
             None => return Err(io::ErrorKind::InvalidInput.into()),
         }
-        Ok(Self { to, from, len, bytes })
+        Ok(Self { from, len, bytes })
     }
 
     fn datagram(&self) -> &[u8] {
