@@ -1,5 +1,7 @@
 //! [`GatewayStats`]: what a gateway has counted.
 
+use core::ops::AddAssign;
+
 /// Counters of a [`Gateway`](super::Gateway) since it was made; what its peers did is in the
 /// fleet's [`Census`](crate::fleet::Census). No rule reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,4 +46,76 @@ pub struct GatewayStats {
     pub lost: u64,
     /// Peers that the caller removed.
     pub removed: u64,
+}
+
+/// Each counter by itself: what two gateways have counted together.
+impl AddAssign<&Self> for GatewayStats {
+    fn add_assign(&mut self, other: &Self) {
+        // Whole, so that no counter is forgotten.
+        let Self {
+            received,
+            sent,
+            malformed,
+            unwanted,
+            pongs_stale,
+            pongs_misrouted,
+            pongs_moved,
+            pongs_forged,
+            challenges,
+            challenges_capped,
+            answers_bad,
+            refused_full,
+            refused_source,
+            refused_rate,
+            joined,
+            restarted,
+            left,
+            lost,
+            removed,
+        } = self;
+        for (sum, more) in [
+            (received, other.received),
+            (sent, other.sent),
+            (malformed, other.malformed),
+            (unwanted, other.unwanted),
+            (pongs_stale, other.pongs_stale),
+            (pongs_misrouted, other.pongs_misrouted),
+            (pongs_moved, other.pongs_moved),
+            (pongs_forged, other.pongs_forged),
+            (challenges, other.challenges),
+            (challenges_capped, other.challenges_capped),
+            (answers_bad, other.answers_bad),
+            (refused_full, other.refused_full),
+            (refused_source, other.refused_source),
+            (refused_rate, other.refused_rate),
+            (joined, other.joined),
+            (restarted, other.restarted),
+            (left, other.left),
+            (lost, other.lost),
+            (removed, other.removed),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+impl GatewayStats {
+    /// What strangers, and strange datagrams, were refused: all that was dropped.
+    ///
+    /// ```
+    /// use heartbeat_proto::gateway::GatewayStats;
+    ///
+    /// let mut stats = GatewayStats::default();
+    /// (stats.malformed, stats.refused_rate) = (2, 3);
+    /// assert_eq!((stats.dropped(), stats.refused()), (5, 3));
+    /// ```
+    pub const fn dropped(&self) -> u64 {
+        let pongs = self.pongs_stale + self.pongs_misrouted + self.pongs_moved + self.pongs_forged;
+        self.malformed + self.unwanted + pongs + self.answers_bad + self.refused()
+    }
+
+    /// Strangers that were refused by a cap.
+    pub const fn refused(&self) -> u64 {
+        self.challenges_capped + self.refused_full + self.refused_source + self.refused_rate
+    }
 }

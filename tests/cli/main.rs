@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod basics;
 mod config;
+mod fleet;
 mod process;
 mod replay;
 mod tls;

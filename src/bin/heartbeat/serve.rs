@@ -1,5 +1,6 @@
 //! `heartbeat serve`: answers heartbeats over TCP and UDP.
 
+mod fleet;
 pub(crate) mod tcp;
 mod udp;
 
@@ -14,6 +15,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use self::fleet::FleetArgs;
 use self::tcp::Manner;
 use crate::lines::{self, Lines};
 use crate::logging::Logging;
@@ -27,7 +29,11 @@ use crate::{say, stop, tls, trace};
 /// sender's address gains nothing. Ctrl-C says goodbye to all TCP clients, waits for them for at
 /// most two seconds, and ends with 0; a second Ctrl-C ends at once.
 ///
+/// With --fleet UDP peers are watched, too: whoever sends one ping and answers what it is sent from
+/// then on. A peer declared dead is told so by a goodbye. At the end all are told, 100,000 a second.
+///
 /// With --config the rules come from a file, too, that is read again when it changes and at SIGHUP.
+/// (Those of a fleet are the rules for everybody at the start.)
 ///
 /// Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 an address cannot be listened on, 2 bad usage or
 /// configuration.
@@ -46,6 +52,8 @@ pub(crate) struct Args {
     /// TCP clients must speak TLS: the server's certificate chain and its key (PEM)
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     tls: Option<Vec<PathBuf>>,
+    #[command(flatten)]
+    fleet: FleetArgs,
     #[command(flatten)]
     logging: Logging,
     #[command(flatten)]
@@ -86,6 +94,7 @@ async fn serve(
         trace::rules(&reloaded);
         told.line(format_args!("rules {reloaded}"));
     });
+    let config = rules.clone();
     let tcp = match (args.tcp, args.udp) {
         (None, None) => Some(DEFAULT.parse()?),
         (tcp, _) => tcp,
@@ -106,7 +115,10 @@ async fn serve(
         let manner = Manner { setup, tls, rules: Some(rules) };
         services.spawn(tcp::serve(socket, args.max_clients, manner, log.clone(), stop.clone()));
     }
-    if let Some(address) = args.udp {
+    if let Some(address) = args.udp.filter(|_| args.fleet.wanted()) {
+        let config = config.borrow().of("").config;
+        services.spawn(args.fleet.start(address, config, &log)?.report(stop.clone()));
+    } else if let Some(address) = args.udp {
         let socket = UdpSocket::bind(address).await;
         let socket = socket.with_context(|| format!("cannot listen on {address}/udp"))?;
         let address = socket.local_addr()?;

@@ -70,3 +70,31 @@ pub(crate) fn rules(reloaded: &Reloaded) {
         Reloaded::Changed(_) => info!(what = %reloaded, "rules"),
     }
 }
+
+/// A peer of a fleet was admitted.
+pub(crate) fn joined(peer: &dyn Display, handle: &dyn Display) {
+    info!(%peer, %handle, "joined");
+}
+
+/// What a fleet believes of a peer since now. There are many: only a loss is told at warn.
+pub(crate) fn believed(peer: &dyn Display, report: &Report) {
+    macro_rules! event {
+        ($level:ident) => {
+            $level!(
+                %peer,
+                liveness = report.liveness.code(),
+                reason = report.code(),
+                fault = report.fault().code(),
+                silence = ?report.silence,
+                own_lateness = ?report.own_lateness,
+                "liveness"
+            )
+        };
+    }
+    if report.liveness == Liveness::Lost { event!(warn) } else { event!(debug) }
+}
+
+/// A fleet forgot a peer.
+pub(crate) fn gone(peer: &dyn Display, handle: &dyn Display, why: &str) {
+    info!(%peer, %handle, why, "gone");
+}

@@ -1,0 +1,132 @@
+//! `heartbeat serve --udp ADDR --fleet`: tiny peers join, are pinged, leave, die, and are told.
+
+use core::time::Duration;
+use std::io::BufReader;
+use std::net::UdpSocket;
+use std::process::ChildStdout;
+
+use heartbeat_proto::PingId;
+use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
+
+use crate::process::{Running, line_with, run, server_with, text};
+
+/// A ping every 200 ms, dead after 600 ms.
+const QUICK: [&str; 6] = ["--interval", "200ms", "--timeout", "600ms", "--attempts", "2"];
+
+/// A peer that answers pings, and joined by one.
+struct Peer {
+    socket: UdpSocket,
+    epoch: u32,
+}
+
+impl Peer {
+    fn join(gateway: &str, epoch: u32) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(gateway).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let peer = Self { socket, epoch };
+        let (id, handle, stamp) = (PingId::new(epoch, 1), 3, 9);
+        peer.send(&Frame::Ping { id, handle, stamp, status: None });
+        let challenge = peer.receive();
+        assert!(matches!(challenge, Frame::Ping { id, .. } if id.epoch() == 0), "{challenge:?}");
+        peer.answer(&challenge);
+        peer
+    }
+
+    fn send(&self, frame: &Frame) {
+        let mut bytes = [0; MAX_FRAME];
+        let len = frame.encode_into(&mut bytes).unwrap();
+        self.socket.send(&bytes[..len]).unwrap();
+    }
+
+    fn answer(&self, ping: &Frame) {
+        self.send(&ping.answer(Duration::ZERO, false).expect("a ping"));
+    }
+
+    fn receive(&self) -> Frame {
+        let mut bytes = [0; MAX_FRAME];
+        let len = self.socket.recv(&mut bytes).expect("the gateway speaks");
+        datagram::decode(&bytes[..len]).expect("a frame")
+    }
+
+    /// Answers so many pings.
+    fn live(&self, pings: u32) {
+        for _ in 0..pings {
+            let ping = self.receive();
+            assert!(matches!(ping, Frame::Ping { id, .. } if id.epoch() != 0), "{ping:?}");
+            self.answer(&ping);
+        }
+    }
+
+    /// Hears pings, and says nothing any more, until it is told why.
+    fn die(&self) -> u16 {
+        loop {
+            match self.receive() {
+                Frame::Goodbye { reason, .. } => return reason,
+                Frame::Ping { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn gateway(threads: &str) -> (Running, BufReader<ChildStdout>, String) {
+    let options = ["--udp", "127.0.0.1:0", "--fleet", "--threads", threads];
+    server_with(&[&options[..], &QUICK].concat())
+}
+
+/// GW2, GW3, GW5, GW7, GW8, from outside.
+#[test]
+fn peers_join_live_leave_and_die() {
+    for threads in ["1", "2"] {
+        let (mut gateway, mut lines, address) = gateway(threads);
+        let peers: Vec<_> = (1..=6).map(|epoch| Peer::join(&address, epoch)).collect();
+        peers.iter().for_each(|peer| peer.live(2));
+        peers[0].send(&Frame::Goodbye { epoch: peers[0].epoch, reason: 0 });
+        assert_eq!(peers[1].die(), 1, "dead, and told so");
+        gateway.interrupt();
+        for peer in &peers[2..] {
+            // The others were silent for a while, too; who was too slow for them was told as well.
+            assert!((1..=2).contains(&peer.die()));
+        }
+        line_with(&mut lines, "draining");
+        let census = line_with(&mut lines, "census: 6 joined (0 anew), 1 left");
+        assert!(!census.contains(" 0 lost"), "{census}");
+        line_with(&mut lines, "census: ");
+        let last = line_with(&mut lines, "0 refused, 0 no frames");
+        assert!(last.contains("datagrams in"), "{last}");
+        assert_eq!(gateway.code_within(Duration::from_secs(5)), Some(0));
+    }
+}
+
+/// An operator sees each second how it stands.
+#[test]
+fn a_line_a_second_says_how_it_stands() {
+    let (_gateway, mut lines, address) = gateway("1");
+    let peer = Peer::join(&address, 5);
+    peer.live(7);
+    let line = line_with(&mut lines, "1 peers, 1 alive");
+    assert!(line.contains(" pings,") && line.contains(", 1 joined"), "{line}");
+    peer.send(&Frame::Goodbye { epoch: 5, reason: 0 });
+    line_with(&mut lines, ", 1 left");
+}
+
+/// Bad usage names the flag and exits with 2.
+#[test]
+fn bad_flags_are_named() {
+    let fleet = ["serve", "--udp", "127.0.0.1:0", "--fleet"];
+    for (args, named) in [
+        (vec!["serve", "--fleet"], "--udp"),
+        (vec!["serve", "--udp", "127.0.0.1:0", "--threads", "2"], "--fleet"),
+        ([&fleet[..], &["--threads", "0"]].concat(), "--threads"),
+        ([&fleet[..], &["--max-peers", "0"]].concat(), "--max-peers"),
+        ([&fleet[..], &["--per-source", "0"]].concat(), "--per-source"),
+        ([&fleet[..], &["--joins-per-second", "0"]].concat(), "--joins-per-second"),
+        ([&fleet[..], &["--guard", "0s"]].concat(), "--guard"),
+    ] {
+        let output = run(&args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(named), "{args:?}: {error}");
+    }
+}
