@@ -7,9 +7,12 @@
 //! source address, so a batch is sent in as many calls as its sources change. Elsewhere it is one
 //! datagram a call, and the system chooses the source.
 
+// Paths, since `benches/gateway` includes this file.
 #[cfg(target_os = "linux")]
+#[path = "batch/linux.rs"]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
+#[path = "batch/plain.rs"]
 mod plain;
 
 use core::net::{IpAddr, SocketAddr};
@@ -108,4 +111,5 @@ impl Waiting {
 }
 
 #[cfg(test)]
+#[path = "batch/tests.rs"]
 mod tests;
