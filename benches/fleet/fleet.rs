@@ -14,6 +14,7 @@
 mod drive;
 mod monitor;
 mod report;
+mod shards;
 mod stopwatch;
 mod structure;
 mod structures;
@@ -26,6 +27,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::drive::{Figures, Plan};
 use crate::report::{Row, Temperature};
+use crate::shards::Crowd;
 use crate::structures::Name;
 use crate::work::{Mode, Work};
 
@@ -57,6 +59,10 @@ struct Arguments {
     /// How much is read before each cold step. More than the caches hold, or it is not cold.
     #[arg(long, default_value_t = 96)]
     evict_mib: usize,
+    /// Instead of all that: so many shards on as many threads, with all the peers each, beside as
+    /// many processes with a fleet each.
+    #[arg(long)]
+    shards: Option<usize>,
     /// One structure's one run, in this process: prints bare numbers.
     #[arg(long, hide = true)]
     run: Option<u64>,
@@ -64,6 +70,13 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let (Some(shards), &[peers, ..]) = (arguments.shards, arguments.peers.as_slice()) {
+        let crowd = Crowd { shards, peers, steps: arguments.steps };
+        return match arguments.run {
+            Some(run) => shards::be_one_run(crowd, run),
+            None => shards::compare(crowd, arguments.runs),
+        };
+    }
     if let Some(run) = arguments.run {
         return be_one_run(&arguments, run);
     }
