@@ -1,0 +1,331 @@
+//! Observers as processes, a real etcd, hundreds of peers; observers are killed and frozen, etcd is
+//! killed, too. Nobody living is ever condemned, everybody dead is found, within bounds that
+//! [`Stage`] states.
+//!
+//! `cargo test --manifest-path examples/etcd/Cargo.toml`; `-- --include-ignored` adds the long one.
+//! Without etcd (`apt-get install etcd-server`) all are ignored, and it says so.
+
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use etcd_observers::etcd::{ALL, Etcd, OBSERVERS, Outcome, PEERS, Verdict};
+use etcd_observers::stage::{PATIENCE, Stage, find_etcd};
+use etcd_observers::view::View;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+const TTL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_millis(300);
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // They mostly wait; with more of them at once a small host is late.
+    arguments.test_threads.get_or_insert(2);
+    let is_there = find_etcd().is_some();
+    if !is_there {
+        println!("SKIP: there is no etcd here (`apt-get install etcd-server`, or set ETCD)");
+    }
+    let trial = |name: &str, run: fn() -> Result<()>, is_long: bool| {
+        let run = move || run().map_err(|error| Failed::from(format!("{error:?}")));
+        Trial::test(name, run).with_ignored_flag(!is_there || is_long)
+    };
+    let trials = vec![
+        trial("observers_die_and_nobody_else", observers_die_and_nobody_else, false),
+        trial("a_frozen_observer_is_fenced", a_frozen_observer_is_fenced, false),
+        trial("etcd_dies_and_comes_back", etcd_dies_and_comes_back, false),
+        trial("a_fenced_observer_cannot_condemn", a_fenced_observer_cannot_condemn, false),
+        trial("a_bad_day", a_bad_day, true),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn stage(peers: usize, observers: &[&str]) -> Result<Stage> {
+    let program = Path::new(env!("CARGO_BIN_EXE_observer"));
+    let mut stage = Stage::new(program, peers, TTL, INTERVAL)?;
+    observers.iter().try_for_each(|id| stage.observe(id))?;
+    stage.until("all observers are there", Duration::from_secs(15), |stage| {
+        Ok(view(stage)?.observers().len() == observers.len())
+    })?;
+    stage.until_all_asked(Instant::now(), Duration::from_secs(10))?;
+    stage.crowd.forget_gaps();
+    Ok(stage)
+}
+
+fn view(stage: &Stage) -> Result<View> {
+    let (entries, revision) = stage.client.list(ALL, PATIENCE)?;
+    Ok(View::of(entries, revision))
+}
+
+/// So many living peers that this observer watches now.
+fn peers_of(stage: &Stage, observer: &str, most: usize) -> Result<Vec<String>> {
+    let (view, lives) = (view(stage)?, stage.crowd.lives());
+    let own = view.peers.keys().filter(|peer| view.owner(peer) == Some(observer));
+    let living = own.filter(|peer| lives[*peer].killed.is_none());
+    Ok(living.take(most).cloned().collect())
+}
+
+/// Kills these, and returns them with the time by which they must be found.
+fn kill(stage: &Stage, peers: Vec<String>, within: Duration) -> BTreeMap<String, Instant> {
+    peers.iter().for_each(|peer| stage.crowd.kill(peer));
+    let by = Instant::now() + within;
+    peers.into_iter().map(|peer| (peer, by)).collect()
+}
+
+/// Waits until all these are found, each in time, and checks that nobody else is.
+fn found(stage: &Stage, mut awaited: BTreeMap<String, Instant>) -> Result<()> {
+    while !awaited.is_empty() {
+        let verdicts = stage.verdicts()?;
+        let now = Instant::now();
+        awaited.retain(|peer, by| !verdicts.contains_key(peer) || now > *by);
+        let late: Vec<&String> =
+            awaited.iter().filter(|(_, by)| now > **by).map(|(peer, _)| peer).collect();
+        ensure!(late.is_empty(), "not found in time: {late:?}\n{}", stage.story());
+        sleep(Duration::from_millis(10));
+    }
+    nobody_else(stage)
+}
+
+fn nobody_else(stage: &Stage) -> Result<()> {
+    let lives = stage.crowd.lives();
+    let wronged: BTreeSet<String> = stage
+        .verdicts()?
+        .into_keys()
+        .filter(|peer| lives.get(peer).is_none_or(|life| life.killed.is_none()))
+        .collect();
+    ensure!(wronged.is_empty(), "condemned, and alive: {wronged:?}\n{}", stage.story());
+    Ok(())
+}
+
+/// No living peer went unasked for longer than the stage says.
+fn nobody_unwatched(stage: &Stage) -> Result<()> {
+    let lives = stage.crowd.lives().into_iter().filter(|(_, life)| life.killed.is_none());
+    let (peer, life) = lives.max_by_key(|(_, life)| life.longest_gap).context("no peers")?;
+    let bound = stage.unwatched();
+    println!("unasked for {:.2?} at most, of {bound:.2?}", life.longest_gap);
+    ensure!(
+        life.longest_gap <= bound,
+        "{peer} was not asked for {:?}, longer than {bound:?}\n{}",
+        life.longest_gap,
+        stage.story()
+    );
+    stage.crowd.forget_gaps();
+    Ok(())
+}
+
+fn observers_die_and_nobody_else() -> Result<()> {
+    let mut stage = stage(300, &["a", "b", "c", "d"])?;
+    let (detected, unwatched) = (stage.detected()?, stage.unwatched());
+
+    // One dies, and with it some of its peers, and some of others.
+    let (own, others) = (peers_of(&stage, "b", 8)?, peers_of(&stage, "c", 8)?);
+    ensure!(own.len() == 8 && others.len() == 8, "too few peers: {own:?} {others:?}");
+    stage.kill("b")?;
+    let mut awaited = kill(&stage, own, unwatched + detected);
+    awaited.extend(kill(&stage, others, detected));
+    found(&stage, awaited)?;
+    stage.until_all_asked(Instant::now(), unwatched)?;
+    nobody_unwatched(&stage)?;
+
+    // It comes back, and its peers come to it.
+    let moment = Instant::now();
+    stage.observe("b")?;
+    stage.until("b is back", TTL + PATIENCE, |stage| {
+        Ok(stage.said("b", "joined", moment).is_some())
+    })?;
+    let joined = Instant::now();
+    stage.until_all_asked(joined + INTERVAL, unwatched)?;
+    ensure!(peers_of(&stage, "b", 9)?.len() == 9, "it got none back\n{}", stage.story());
+    nobody_unwatched(&stage)?;
+
+    // Two at once.
+    let own = peers_of(&stage, "d", 8)?;
+    stage.kill("a")?;
+    stage.kill("d")?;
+    found(&stage, kill(&stage, own, unwatched + detected))?;
+    stage.until_all_asked(Instant::now(), unwatched)?;
+    nobody_unwatched(&stage)?;
+    nobody_else(&stage)
+}
+
+fn a_frozen_observer_is_fenced() -> Result<()> {
+    let stage = stage(200, &["a", "b", "c"])?;
+    let (detected, unwatched) = (stage.detected()?, stage.unwatched());
+
+    // For a moment: nothing comes of it.
+    let moment = Instant::now();
+    stage.freeze("b")?;
+    sleep(TTL / 4);
+    stage.thaw("b")?;
+    sleep(2 * INTERVAL);
+    ensure!(stage.said("b", "fenced", moment).is_none(), "too soon\n{}", stage.story());
+    nobody_else(&stage)?;
+
+    // Past its lease. It has just begun to miss some peers, and thaws when others have judged them.
+    let moment = Instant::now();
+    let mut awaited = kill(&stage, peers_of(&stage, "b", 6)?, unwatched + detected);
+    sleep(INTERVAL);
+    stage.freeze("b")?;
+    awaited.extend(kill(&stage, peers_of(&stage, "b", 6)?, unwatched + detected));
+    let dead: Vec<String> = awaited.keys().cloned().collect();
+    found(&stage, awaited)?;
+    stage.until_all_asked(Instant::now(), unwatched)?;
+    nobody_unwatched(&stage)?;
+    // (As far as it got before it was frozen, they may be its own verdicts.)
+    let verdicts = stage.verdicts()?;
+    let thawed = Instant::now();
+    stage.thaw("b")?;
+    stage.until("b is back", TTL + PATIENCE, |stage| {
+        Ok(stage.said("b", "joined", thawed).is_some())
+    })?;
+    let first = stage.lines("b").into_iter().find(|(at, _)| *at >= thawed);
+    let first = first.map(|(_, line)| line).unwrap_or_default();
+    ensure!(first.starts_with("fenced"), "it began with {first:?}\n{}", stage.story());
+    ensure!(stage.said("b", "fenced", moment) >= Some(thawed), "it was not frozen");
+    stage.until_all_asked(Instant::now() + INTERVAL, unwatched)?;
+    ensure!(stage.verdicts()? == verdicts, "a verdict too many\n{}", stage.story());
+    ensure!(verdicts.len() == dead.len(), "{verdicts:?}");
+    nobody_unwatched(&stage)?;
+    nobody_else(&stage)
+}
+
+fn etcd_dies_and_comes_back() -> Result<()> {
+    let mut stage = stage(100, &["a", "b"])?;
+    let (detected, unwatched) = (stage.detected()?, stage.unwatched());
+    let moment = Instant::now();
+    stage.kill_etcd()?;
+    // Nobody may judge any more, and they know it before their leases can have run out.
+    for id in ["a", "b"] {
+        stage.until("both are fenced", TTL, |stage| {
+            Ok(stage.said(id, "fenced", moment).is_some())
+        })?;
+        let fenced = stage.said(id, "fenced", moment).context("just now")? - moment;
+        println!("fenced {fenced:.2?} after etcd was gone, of {TTL:?}");
+        ensure!(fenced < TTL, "too late\n{}", stage.story());
+    }
+    let dead = peers_of_nobody(&stage, 5);
+    dead.iter().for_each(|peer| stage.crowd.kill(peer));
+    sleep(TTL);
+    stage.restart_etcd()?;
+    // At the latest when they try again, which is after up to 2 s and a fifth.
+    let back = Duration::from_millis(2400) + TTL;
+    for id in ["a", "b"] {
+        stage
+            .until("both are back", back, |stage| Ok(stage.said(id, "joined", moment).is_some()))?;
+    }
+    found(
+        &stage,
+        dead.into_iter().map(|it| (it, Instant::now() + unwatched + detected)).collect(),
+    )?;
+    stage.until_all_asked(Instant::now(), unwatched)?;
+    nobody_else(&stage)
+}
+
+fn peers_of_nobody(stage: &Stage, most: usize) -> Vec<String> {
+    stage.crowd.lives().into_keys().take(most).collect()
+}
+
+/// What the transaction is for, one by one.
+fn a_fenced_observer_cannot_condemn() -> Result<()> {
+    let stage = stage(0, &[])?;
+    let etcd: &Etcd = &stage.client;
+    let incarnation = etcd.put(&format!("{PEERS}p"), "127.0.0.1:9", PATIENCE)?;
+    let join = |id: &str| etcd.join(id, 1, TTL, None, PATIENCE);
+    let grant = join("a")?;
+    ensure!(join("a").is_err(), "there are two of one name");
+    let verdict = Verdict {
+        peer: "p".to_owned(),
+        incarnation,
+        observer: "a".to_owned(),
+        lease: grant.id,
+        revision: grant.revision,
+        view: grant.revision,
+    };
+    let condemn = |verdict: &Verdict| etcd.condemn(verdict, PATIENCE);
+    let refused = |what: &str, verdict: &Verdict| {
+        ensure!(condemn(verdict)? == Outcome::Refused, "it was written: {what}");
+        ensure!(stage.verdicts()?.is_empty(), "{what}");
+        Ok(())
+    };
+    refused("of another life", &Verdict { revision: grant.revision - 1, ..verdict.clone() })?;
+    refused("of nobody", &Verdict { observer: "x".to_owned(), ..verdict.clone() })?;
+    let again = etcd.put(&format!("{PEERS}p"), "127.0.0.1:9", PATIENCE)?;
+    refused("of a peer that came again", &verdict)?;
+    let verdict = Verdict { incarnation: again, ..verdict };
+    let other = join("b")?;
+    refused("without knowing of b", &verdict)?;
+    etcd.revoke(grant.id, PATIENCE)?;
+    let knowing = Verdict { view: other.revision, ..verdict.clone() };
+    refused("after its lease", &knowing)?;
+    ensure!(!etcd.keep_alive(grant.id, PATIENCE)?, "its lease is gone");
+    // Joined anew it is another one, even with the same name.
+    let grant = etcd.join("a", 1, TTL, Some(grant.id), PATIENCE)?;
+    let knowing = Verdict { view: grant.revision, ..knowing };
+    refused("of its life before", &knowing)?;
+    let right = Verdict { lease: grant.id, revision: grant.revision, ..knowing };
+    ensure!(condemn(&right)? == Outcome::Written, "all is right");
+    ensure!(stage.verdicts()?.len() == 1, "it is written");
+    refused_again(etcd, &right)?;
+    // A lease that nobody keeps alive ends by itself.
+    stage.until("both leases end", TTL + Duration::from_secs(2), |stage| {
+        Ok(stage.client.list(OBSERVERS, PATIENCE)?.0.is_empty())
+    })
+}
+
+fn refused_again(etcd: &Etcd, verdict: &Verdict) -> Result<()> {
+    ensure!(etcd.condemn(verdict, PATIENCE)? == Outcome::Refused, "there is no such peer now");
+    Ok(())
+}
+
+/// Two minutes (or `HEARTBEAT_ETCD_SECONDS`) of kills and freezes by chance.
+fn a_bad_day() -> Result<()> {
+    let number =
+        |name: &str, usual| env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(usual);
+    let mut chance = Chance(number("HEARTBEAT_ETCD_SEED", 1));
+    let ids = ["a", "b", "c", "d"];
+    let mut stage = stage(300, &ids)?;
+    let (detected, unwatched) = (stage.detected()?, stage.unwatched());
+    let end = Instant::now() + Duration::from_secs(number("HEARTBEAT_ETCD_SECONDS", 120));
+    while Instant::now() < end {
+        let id = ids[chance.below(4)];
+        let dead = peers_of(&stage, ids[chance.below(4)], 1 + chance.below(3))?;
+        let moment = Instant::now();
+        let is_frozen = chance.below(2) == 0;
+        if is_frozen {
+            stage.freeze(id)?
+        } else {
+            stage.kill(id)?
+        }
+        found(&stage, kill(&stage, dead, unwatched + detected))?;
+        sleep(Duration::from_millis(chance.below(3000) as u64));
+        if is_frozen {
+            stage.thaw(id)?
+        } else {
+            stage.observe(id)?
+        }
+        stage.until("all four are there", 2 * TTL + PATIENCE, |stage| {
+            let is_back = !is_frozen && stage.said(id, "joined", moment).is_none();
+            Ok(!is_back && view(stage)?.observers().len() == 4)
+        })?;
+        stage.until_all_asked(Instant::now() + INTERVAL, unwatched)?;
+        nobody_unwatched(&stage)?;
+        nobody_else(&stage)?;
+    }
+    Ok(())
+}
+
+/// `SplitMix64`.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((word ^ (word >> 31)) % limit as u64) as usize
+    }
+}
