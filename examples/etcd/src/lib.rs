@@ -4,7 +4,7 @@
 //!   etcd's answer the pong ([`lease`]).
 //! * Who the observers are, and who the peers, is read from etcd and watched; who watches whom each
 //!   observer works out by itself ([`view`]).
-//! * Each watches its peers with a fleet; a verdict is written by a transaction that fails unless the
+//! * Each watches its peers with a fleet ([`ward`]); a verdict is written by a transaction that fails unless the
 //!   observer still holds its lease ([`observer`], [`etcd`]).
 //! * [`crowd`] plays the peers, [`stage`] starts and kills all of it, for the demonstration and
 //!   the tests.
@@ -18,4 +18,5 @@ pub mod lease;
 pub mod observer;
 pub mod stage;
 pub mod view;
+pub mod ward;
 pub mod worker;

@@ -12,25 +12,22 @@
 //!   anew. A verdict that is refused is none: the peer is watched again from the beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, UdpSocket};
-use std::ops::ControlFlow;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
+use heartbeat_proto::Timestamp;
+use heartbeat_proto::assignment::{Assignment, Change};
 use heartbeat_proto::backoff::{Backoff, Policy};
-use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
-use heartbeat_proto::fleet::{Fleet, Handle, Profile, Progress};
-use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Mode, Timestamp};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clock;
-use crate::etcd::{Etcd, Outcome, Verdict};
+use crate::etcd::{Etcd, Outcome, PEERS, Verdict};
 use crate::lease::Lease;
-use crate::view::{Moved, View};
+use crate::view::{Moved, Peer, View};
+use crate::ward::Ward;
 use crate::worker::{self, Ask, Told};
 
 #[derive(Clone, Debug)]
@@ -43,11 +40,6 @@ pub struct Settings {
     pub interval: Duration,
 }
 
-/// The rules for peers.
-pub fn rules(interval: Duration) -> Result<Config> {
-    Ok(Config::builder().mode(Mode::Initiator).interval(interval).build()?)
-}
-
 enum Standing {
     /// No lease; the next try is at this time.
     Out(Timestamp),
@@ -55,23 +47,9 @@ enum Standing {
     In(Box<Lease>),
 }
 
-/// What is kept of a watched peer, besides its state.
-struct Seat {
-    peer: String,
-    address: SocketAddr,
-    incarnation: i64,
-}
-
 pub struct Observer {
     settings: Settings,
-    config: Config,
-    seed: u64,
-    socket: UdpSocket,
-    fleet: Fleet,
-    profile: Profile,
-    /// By the place in the fleet.
-    seats: Vec<Option<Seat>>,
-    watched: BTreeMap<String, Handle>,
+    ward: Ward,
     /// Whose verdicts are being written.
     condemned: BTreeSet<String>,
     view: View,
@@ -86,14 +64,10 @@ pub struct Observer {
 
 impl Observer {
     pub fn new(settings: Settings) -> Result<Self> {
-        let socket = UdpSocket::bind(("127.0.0.1", 0))?;
-        socket.set_nonblocking(true)?;
         let etcd = Arc::new(Etcd::new(settings.etcd.clone())?);
         let now = clock::now();
         let seed = now.as_nanos() ^ u64::from(std::process::id()) << 40;
-        let config = rules(settings.interval)?;
-        let fleet = Fleet::new(config, seed, now)?;
-        let profile = fleet.profiles().next().expect("the one above");
+        let ward = Ward::new(settings.interval, seed)?;
         let (tell, told) = channel();
         // One keepalive may wait, no more: a queue would keep a lease alive for the dead.
         let (keepalives, asks) = sync_channel(1);
@@ -106,13 +80,7 @@ impl Observer {
         thread::spawn(move || worker::watch(etcd, lasts, seed, tell));
         Ok(Self {
             settings,
-            config,
-            seed,
-            socket,
-            fleet,
-            profile,
-            seats: Vec::new(),
-            watched: BTreeMap::new(),
+            ward,
             condemned: BTreeSet::new(),
             view: View::new(),
             standing: Standing::Out(now),
@@ -128,33 +96,25 @@ impl Observer {
     /// For ever.
     pub fn run(mut self) -> Result<()> {
         loop {
-            self.wait()?;
+            self.ward.wait(self.next_deadline())?;
             self.check_lease()?; // First of all: who was frozen has no rights.
             while let Ok(told) = self.told.try_recv() {
                 self.hear(told)?;
             }
             self.keep_lease()?;
-            self.receive()?; // Read before you judge.
+            self.ward.receive()?; // Read before you judge.
             self.check_lease()?;
-            self.advance()?;
+            for (name, peer) in self.ward.advance() {
+                self.condemn(name, peer);
+            }
         }
     }
 
-    /// For a datagram or a deadline; what the workers tell is seen within 10 ms.
-    fn wait(&self) -> Result<()> {
-        let now = clock::now();
-        let lease = match &self.standing {
+    fn next_deadline(&self) -> Option<Timestamp> {
+        match &self.standing {
             Standing::In(lease) => Some(lease.next_deadline()),
             Standing::Out(retry) => Some(*retry),
             Standing::Joining => None,
-        };
-        let due = self.fleet.next_deadline().into_iter().chain(lease).min();
-        let longest = Duration::from_millis(10);
-        let left = due.map_or(longest, |due| due.saturating_duration_since(now).min(longest));
-        let left = Timespec { tv_sec: 0, tv_nsec: left.as_nanos() as _ };
-        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&left)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -164,10 +124,8 @@ impl Observer {
         if let Standing::In(lease) = &self.standing
             && !lease.is_valid(now)
         {
-            say(&format!("fenced lease={:x} peers={}", lease.grant().id, self.watched.len()));
-            self.fleet = Fleet::new(self.config, self.seed ^ now.as_nanos(), now)?;
-            self.seats.clear();
-            self.watched.clear();
+            say(&format!("fenced lease={:x} peers={}", lease.grant().id, self.ward.len()));
+            self.ward.forget()?;
             self.standing = Standing::Out(now);
         }
         Ok(())
@@ -229,11 +187,14 @@ impl Observer {
                 };
                 say(&format!("verdict {} {what}", verdict.peer));
                 self.condemned.remove(&verdict.peer);
-                // If that was the end of it, the watch tells; if not, all begins anew.
-                if outcome != Some(Outcome::Written) {
-                    self.admit(&verdict.peer)?;
+                // If that was the end of it, the watch tells; if not, all begins anew. (It may have
+                // registered again already.)
+                let known = self.view.peers.get(&verdict.peer);
+                let is_same = known.is_some_and(|peer| peer.incarnation == verdict.incarnation);
+                if outcome == Some(Outcome::Written) && is_same {
+                    return Ok(());
                 }
-                Ok(())
+                self.settle(&verdict.peer)
             }
             Told::Snapshot(entries, revision) => {
                 self.view = View::of(entries, revision);
@@ -242,9 +203,7 @@ impl Observer {
             Told::Changes(changes, revision) => {
                 let keys: Vec<String> = changes
                     .iter()
-                    .filter_map(|change| {
-                        Some(change.key().strip_prefix(crate::etcd::PEERS)?.to_owned())
-                    })
+                    .filter_map(|change| Some(change.key().strip_prefix(PEERS)?.to_owned()))
                     .collect();
                 let before = self.view.observers().clone();
                 match self.view.apply(changes, revision) {
@@ -259,8 +218,7 @@ impl Observer {
     }
 
     /// Who comes from whom, for whoever reads along.
-    fn tell_of_change(&self, before: &heartbeat_proto::assignment::Assignment<String>) {
-        use heartbeat_proto::assignment::Change;
+    fn tell_of_change(&self, before: &Assignment<String>) {
         let mut from = BTreeMap::<&str, u32>::new();
         let mut given = 0;
         let peers = self.view.peers.keys();
@@ -277,21 +235,21 @@ impl Observer {
     /// Watches whom it should, and nobody else.
     fn reconcile(&mut self) -> Result<()> {
         let peers: BTreeSet<String> =
-            self.view.peers.keys().chain(self.watched.keys()).cloned().collect();
+            self.view.peers.keys().chain(self.ward.names()).cloned().collect();
         peers.iter().try_for_each(|peer| self.settle(peer))
     }
 
     /// Watches this peer if it should, and else does not.
-    fn settle(&mut self, peer: &str) -> Result<()> {
-        let known = self.view.peers.get(peer).copied().filter(|_| self.is_own(peer));
-        if let Some(handle) = self.watched.get(peer).copied() {
-            let seat = self.seats[handle.place() as usize].as_ref();
-            if seat.map(|seat| seat.incarnation) == known.map(|peer| peer.incarnation) {
-                return Ok(());
-            }
-            self.dismiss(handle);
+    fn settle(&mut self, name: &str) -> Result<()> {
+        let known = self.view.peers.get(name).copied().filter(|_| self.is_own(name));
+        if self.ward.peer(name) == known {
+            return Ok(());
         }
-        self.admit(peer)
+        self.ward.dismiss(name);
+        match known {
+            Some(peer) if !self.condemned.contains(name) => self.ward.admit(name, peer),
+            _ => Ok(()),
+        }
     }
 
     fn is_own(&self, peer: &str) -> bool {
@@ -300,114 +258,22 @@ impl Observer {
         self.view.is_member(id, lease.grant().revision) && self.view.owner(peer) == Some(id)
     }
 
-    /// A peer that is ours, and new to us.
-    fn admit(&mut self, peer: &str) -> Result<()> {
-        let Some(known) = self.view.peers.get(peer).copied() else { return Ok(()) };
-        if !self.is_own(peer) || self.watched.contains_key(peer) || self.condemned.contains(peer) {
-            return Ok(());
-        }
-        let now = clock::now();
-        let handle = self.fleet.insert(self.profile, now)?;
-        let place = handle.place() as usize;
-        self.seats.resize_with(self.seats.len().max(place + 1), || None);
-        let (address, incarnation) = (known.address, known.incarnation);
-        self.seats[place] = Some(Seat { peer: peer.to_owned(), address, incarnation });
-        self.watched.insert(peer.to_owned(), handle);
-        let actions = self.fleet.handle(handle, Event::Start, now)?;
-        self.perform(vec![(handle, actions)]);
-        Ok(())
-    }
-
-    fn dismiss(&mut self, handle: Handle) -> Option<Seat> {
-        let _ = self.fleet.remove(handle).ok()?;
-        let seat = self.seats[handle.place() as usize].take()?;
-        self.watched.remove(&seat.peer);
-        Some(seat)
-    }
-
-    fn receive(&mut self) -> Result<()> {
-        let mut bytes = [0; MAX_FRAME + 1]; // Longer datagrams are no frames.
-        loop {
-            let (len, from) = match self.socket.recv_from(&mut bytes) {
-                Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Ok(Frame::Pong { id, handle, stamp, hold, calm, .. }) =
-                datagram::decode(&bytes[..len])
-            else {
-                continue;
-            };
-            let handle = Handle::new(handle as u32, id.epoch());
-            let seat = self.seats.get(handle.place() as usize).and_then(Option::as_ref);
-            if seat.is_none_or(|seat| seat.address != from) {
-                continue;
-            }
-            let stamp = Some(Timestamp::from_nanos(stamp.wrapping_sub(self.seed)));
-            let event = Event::PongReceived { id, stamp, hold, calm };
-            // A handle that is out of date names nobody.
-            if let Ok(actions) = self.fleet.handle(handle, event, clock::now()) {
-                self.perform(vec![(handle, actions)]);
-            }
-        }
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        loop {
-            let mut all = Vec::new();
-            let mut sink = |handle: Handle, actions: Actions| {
-                all.push((handle, actions));
-                ControlFlow::Continue(())
-            };
-            let progress = self.fleet.advance(clock::now(), 256, &mut sink);
-            self.perform(all);
-            if progress == Progress::Done {
-                return Ok(());
-            }
-        }
-    }
-
-    fn perform(&mut self, all: Vec<(Handle, Actions)>) {
-        for (handle, actions) in all {
-            for action in actions {
-                match action {
-                    Action::SendPing { id, stamp } => {
-                        let Some(Some(seat)) = self.seats.get(handle.place() as usize) else {
-                            continue;
-                        };
-                        let stamp = stamp.as_nanos().wrapping_add(self.seed);
-                        let handle = handle.slot().into();
-                        let ping = Frame::Ping { id, handle, stamp, status: None };
-                        let mut bytes = [0; MAX_FRAME];
-                        let len = ping.encode_into(&mut bytes).expect("there is room");
-                        // An error is no verdict: silence is.
-                        let _ = self.socket.send_to(&bytes[..len], seat.address);
-                    }
-                    Action::Notify(change) if change.to == Liveness::Lost => self.condemn(handle),
-                    _ => {}
-                }
-            }
-        }
-    }
-
     /// Has the verdict written, if it still may give one.
-    fn condemn(&mut self, handle: Handle) {
-        let Some(seat) = self.dismiss(handle) else { return };
+    fn condemn(&mut self, name: String, peer: Peer) {
         let Standing::In(lease) = &self.standing else { return };
         if !lease.is_valid(clock::now()) {
             return;
         }
         let verdict = Verdict {
-            peer: seat.peer.clone(),
-            incarnation: seat.incarnation,
+            peer: name.clone(),
+            incarnation: peer.incarnation,
             observer: self.settings.id.clone(),
             lease: lease.grant().id,
             revision: lease.grant().revision,
             view: self.view.revision,
         };
         if self.verdicts.send((Ask::Condemn(verdict), self.settings.ttl)).is_ok() {
-            self.condemned.insert(seat.peer);
+            self.condemned.insert(name);
         }
     }
 }

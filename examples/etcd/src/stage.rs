@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::crowd::Crowd;
 use crate::etcd::{Etcd, PEERS, VERDICTS};
-use crate::observer;
+use crate::ward;
 
 /// How long a call of the stage's own may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -100,7 +100,7 @@ impl Stage {
 
     /// The longest that a dead peer with a living observer may go without a verdict.
     pub fn detected(&self) -> Result<Duration> {
-        let rules = observer::rules(self.interval)?;
+        let rules = ward::rules(self.interval)?;
         Ok(rules.worst_case_detection() + Duration::from_millis(500))
     }
 
