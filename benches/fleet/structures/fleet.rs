@@ -29,7 +29,9 @@ pub(crate) struct Ping {
 const HOLD: Duration = Duration::from_micros(50);
 
 fn config<D: Detector + Default>(work: &Work, class: u32) -> Config<D> {
-    let interval = work.class_interval(class);
+    // The longest gap there is: in passive mode the order of the beats is new in each round.
+    let rounds = if work.mode == Mode::Passive { 2 } else { 1 };
+    let interval = work.class_interval(class) * rounds;
     let builder = Config::builder().detector(D::default()).interval(Duration::from_nanos(interval));
     let builder = if work.mode == Mode::Passive {
         let timeout = Duration::from_nanos(work.timeout);
@@ -84,8 +86,9 @@ impl<D: Detector + Default> Structure for Ours<D> {
     }
 
     fn beat(key: Handle, now: u64) -> Input {
+        const LONGEST_GAP: Duration = Duration::from_secs(60);
         let stamp = Some(Timestamp::from_nanos(now.saturating_sub(20_000_000)));
-        let event = Event::BeaconReceived { stamp, period: Duration::from_secs(30) };
+        let event = Event::BeaconReceived { stamp, period: LONGEST_GAP };
         Input { handle: key, event }
     }
 
