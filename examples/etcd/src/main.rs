@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the demonstration measures")]
 
 use std::env;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,9 @@ enum Arguments {
         /// Between two pings to a peer, in milliseconds.
         #[arg(long, default_value_t = 1000)]
         interval: u64,
+        /// Where pings come from; peers must have addresses of the same family.
+        #[arg(long, default_value = "0.0.0.0:0")]
+        listen: SocketAddr,
         /// To end with the process that started it.
         #[arg(long)]
         with_parent: bool,
@@ -48,12 +52,12 @@ enum Arguments {
 
 fn main() -> Result<()> {
     match Arguments::parse() {
-        Arguments::Observe { etcd, id, weight, ttl, interval, with_parent } => {
+        Arguments::Observe { etcd, id, weight, ttl, interval, listen, with_parent } => {
             if with_parent {
                 set_parent_process_death_signal(Some(Signal::KILL))?;
             }
             let (ttl, interval) = (Duration::from_secs(ttl), Duration::from_millis(interval));
-            Observer::new(Settings { etcd, id, weight, ttl, interval })?.run()
+            Observer::new(Settings { etcd, id, weight, ttl, listen, interval })?.run()
         }
         Arguments::Demo => demo(),
     }

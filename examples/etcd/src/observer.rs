@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub id: String,
     pub weight: u32,
     pub ttl: Duration,
+    /// Where pings come from: of the family of the peers' addresses.
+    pub listen: SocketAddr,
     /// Between two pings to a peer; the third in a row that is not answered convicts.
     pub interval: Duration,
 }
@@ -67,7 +70,7 @@ impl Observer {
         let etcd = Arc::new(Etcd::new(settings.etcd.clone())?);
         let now = clock::now();
         let seed = now.as_nanos() ^ u64::from(std::process::id()) << 40;
-        let ward = Ward::new(settings.interval, seed)?;
+        let ward = Ward::new(settings.listen, settings.interval, seed)?;
         let (tell, told) = channel();
         // One keepalive may wait, no more: a queue would keep a lease alive for the dead.
         let (keepalives, asks) = sync_channel(1);

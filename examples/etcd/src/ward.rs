@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ pub struct Ward {
 }
 
 impl Ward {
-    pub fn new(interval: Duration, seed: u64) -> Result<Self> {
-        let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+    pub fn new(listen: SocketAddr, interval: Duration, seed: u64) -> Result<Self> {
+        let socket = UdpSocket::bind(listen)?;
         socket.set_nonblocking(true)?;
         let config = rules(interval)?;
         let fleet = Fleet::new(config, seed, clock::now())?;
