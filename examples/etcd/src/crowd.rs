@@ -30,6 +30,8 @@ pub struct Life {
 
 pub struct Crowd {
     lives: Arc<Mutex<BTreeMap<String, Life>>>,
+    /// Whose pings nobody hears.
+    unheard: Arc<Mutex<Option<SocketAddr>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,8 +57,10 @@ impl Crowd {
         }
         let (lives, stop) = (Arc::new(Mutex::new(lives)), Arc::new(AtomicBool::new(false)));
         let (shared, stopped) = (Arc::clone(&lives), Arc::clone(&stop));
-        let thread = Some(thread::spawn(move || live(&sockets, &shared, &stopped)));
-        Ok(Self { lives, stop, thread })
+        let unheard = Arc::new(Mutex::new(None));
+        let cut = Arc::clone(&unheard);
+        let thread = Some(thread::spawn(move || live(&sockets, &shared, &cut, &stopped)));
+        Ok(Self { lives, unheard, stop, thread })
     }
 
     /// From now on it answers nothing.
@@ -64,6 +68,11 @@ impl Crowd {
         if let Some(life) = lock(&self.lives).get_mut(name) {
             life.killed = Some(Instant::now());
         }
+    }
+
+    /// From now on nobody hears this observer; `None`: all are heard.
+    pub fn cut_off(&self, observer: Option<SocketAddr>) {
+        *self.unheard.lock().unwrap_or_else(PoisonError::into_inner) = observer;
     }
 
     /// All of them, with the gaps up to now.
@@ -94,7 +103,12 @@ fn lock(lives: &Mutex<BTreeMap<String, Life>>) -> MutexGuard<'_, BTreeMap<String
     lives.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn live(sockets: &[(String, UdpSocket)], lives: &Mutex<BTreeMap<String, Life>>, stop: &AtomicBool) {
+fn live(
+    sockets: &[(String, UdpSocket)],
+    lives: &Mutex<BTreeMap<String, Life>>,
+    unheard: &Mutex<Option<SocketAddr>>,
+    stop: &AtomicBool,
+) {
     let mut polled: Vec<PollFd<'_>> =
         sockets.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)).collect();
     let longest = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -106,6 +120,9 @@ fn live(sockets: &[(String, UdpSocket)], lives: &Mutex<BTreeMap<String, Life>>, 
             }
             let mut bytes = [0; MAX_FRAME + 1];
             while let Ok((len, from)) = socket.recv_from(&mut bytes) {
+                if *unheard.lock().unwrap_or_else(PoisonError::into_inner) == Some(from) {
+                    continue;
+                }
                 let Ok(frame) = datagram::decode(&bytes[..len]) else { continue };
                 let Some(pong) = frame.answer(Duration::ZERO, false) else { continue };
                 if let Some(life) = lock(lives).get_mut(name).filter(|it| it.killed.is_none()) {

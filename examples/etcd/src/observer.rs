@@ -3,6 +3,8 @@
 //!
 //! What keeps it honest:
 //!
+//! * When most of its peers fall silent together, it gives its lease back, and others look: it may be
+//!   cut off from its peers and not from etcd.
 //! * Before it acts it looks whether its lease is valid, by the clock. If not, it forgets all its
 //!   peers, and comes back as a new one.
 //! * Peers that it takes over are new to it: each is asked, and has its whole response time, before
@@ -60,6 +62,9 @@ pub struct Observer {
     last_lease: Option<i64>,
     backoff: Backoff,
     retries: Policy,
+    /// How often it left of its own accord, and for how long it then stays away.
+    doubts: Backoff,
+    pauses: Policy,
     keepalives: SyncSender<(Ask, Duration)>,
     verdicts: Sender<(Ask, Duration)>,
     told: Receiver<Told>,
@@ -71,6 +76,7 @@ impl Observer {
         let now = clock::now();
         let seed = now.as_nanos() ^ u64::from(std::process::id()) << 40;
         let ward = Ward::new(settings.listen, settings.interval, seed)?;
+        let pauses = Policy::exponential(settings.ttl).cap(settings.ttl * 20).build()?;
         let (tell, told) = channel();
         // One keepalive may wait, no more: a queue would keep a lease alive for the dead.
         let (keepalives, asks) = sync_channel(1);
@@ -90,6 +96,8 @@ impl Observer {
             last_lease: None,
             backoff: Backoff::new(seed),
             retries: worker::retries(),
+            doubts: Backoff::new(seed),
+            pauses,
             keepalives,
             verdicts,
             told,
@@ -107,7 +115,11 @@ impl Observer {
             self.keep_lease()?;
             self.ward.receive()?; // Read before you judge.
             self.check_lease()?;
-            for (name, peer) in self.ward.advance() {
+            let found = self.ward.advance();
+            if found.doubts_us {
+                self.leave()?;
+            }
+            for (name, peer) in found.dead {
                 self.condemn(name, peer);
             }
         }
@@ -259,6 +271,26 @@ impl Observer {
         let Standing::In(lease) = &self.standing else { return false };
         let id = &self.settings.id;
         self.view.is_member(id, lease.grant().revision) && self.view.owner(peer) == Some(id)
+    }
+
+    /// Most of its peers fell silent together: it may be cut off from them, and not from etcd. Others
+    /// shall see. The last observer stays, and judges when its guard has waited long enough.
+    fn leave(&mut self) -> Result<()> {
+        let Standing::In(lease) = &self.standing else { return Ok(()) };
+        if self.view.observers().len() < 2 {
+            return Ok(());
+        }
+        let (now, ttl) = (clock::now(), self.settings.ttl);
+        if now.saturating_duration_since(lease.grant().asked) > ttl * 30 {
+            self.doubts.reset(); // It went well for long.
+        }
+        let pause = self.doubts.next(&self.pauses).unwrap_or(ttl);
+        say(&format!("doubts itself for {pause:?} peers={}", self.ward.len()));
+        // Others take over at once, not when the lease has run out.
+        let _ = self.verdicts.send((Ask::Leave { lease: lease.grant().id }, ttl));
+        self.ward.forget()?;
+        self.standing = Standing::Out(now.saturating_add(pause));
+        Ok(())
     }
 
     /// Has the verdict written, if it still may give one.

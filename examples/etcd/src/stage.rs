@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use heartbeat_proto::Config;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::crowd::Crowd;
@@ -100,8 +101,12 @@ impl Stage {
 
     /// The longest that a dead peer with a living observer may go without a verdict.
     pub fn detected(&self) -> Result<Duration> {
-        let rules = ward::rules(self.interval)?;
-        Ok(rules.worst_case_detection() + Duration::from_millis(500))
+        Ok(self.config()?.worst_case_detection() + Duration::from_millis(500))
+    }
+
+    /// The rules for peers.
+    pub fn config(&self) -> Result<Config> {
+        ward::rules(self.interval)
     }
 
     /// Starts an observer, again if need be.

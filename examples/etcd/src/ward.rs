@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
-use heartbeat_proto::fleet::{Fleet, Handle, Profile, Progress};
+use heartbeat_proto::fleet::{
+    Doubt, Fleet, GuardConfig, GuardReport, GuardState, Handle, Profile, Progress, Sink,
+};
 use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Mode, Timestamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -19,6 +21,41 @@ use crate::view::Peer;
 /// The rules for peers.
 pub fn rules(interval: Duration) -> Result<Config> {
     Ok(Config::builder().mode(Mode::Initiator).interval(interval).build()?)
+}
+
+/// With a guard: when half of the peers fall silent together, this host or its path is more likely to
+/// blame than they, and their verdicts wait for ten intervals.
+fn fleet(config: Config, seed: u64) -> Result<Fleet> {
+    let mut fleet = Fleet::new(config, seed, clock::now())?;
+    fleet.set_guard(GuardConfig::new(config.interval() * 10))?;
+    Ok(fleet)
+}
+
+/// What an advance of the fleet says.
+#[derive(Default)]
+struct Heard {
+    all: Vec<(Handle, Actions)>,
+    doubts_us: bool,
+}
+
+impl Sink for Heard {
+    fn take(&mut self, handle: Handle, actions: Actions) -> ControlFlow<()> {
+        self.all.push((handle, actions));
+        ControlFlow::Continue(())
+    }
+
+    fn guarded(&mut self, report: &GuardReport) {
+        self.doubts_us |= report.doubt == Doubt::Observer && report.state == GuardState::Holding;
+    }
+}
+
+/// Who was found, by one call.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Who is dead; they are watched no longer.
+    pub dead: Vec<(String, Peer)>,
+    /// So many fell silent together that this observer should ask itself whether it is cut off.
+    pub doubts_us: bool,
 }
 
 /// What is kept of a watched peer, besides its state.
@@ -47,7 +84,7 @@ impl Ward {
         let socket = UdpSocket::bind(listen)?;
         socket.set_nonblocking(true)?;
         let config = rules(interval)?;
-        let fleet = Fleet::new(config, seed, clock::now())?;
+        let fleet = fleet(config, seed)?;
         let profile = fleet.profiles().next().expect("the one above");
         let (seats, watched, lost) = (Vec::new(), BTreeMap::new(), Vec::new());
         Ok(Self { config, seed, socket, fleet, profile, seats, watched, lost })
@@ -73,8 +110,7 @@ impl Ward {
 
     /// Nobody is watched any more, and nothing is known of anybody.
     pub fn forget(&mut self) -> Result<()> {
-        let now = clock::now();
-        self.fleet = Fleet::new(self.config, self.seed ^ now.as_nanos(), now)?;
+        self.fleet = fleet(self.config, self.seed ^ clock::now().as_nanos())?;
         self.seats.clear();
         self.watched.clear();
         self.lost.clear();
@@ -143,18 +179,16 @@ impl Ward {
         }
     }
 
-    /// Does what is due, and returns who was found dead: they are watched no longer.
-    pub fn advance(&mut self) -> Vec<(String, Peer)> {
+    /// Does what is due.
+    pub fn advance(&mut self) -> Found {
+        let mut doubts_us = false;
         loop {
-            let mut all = Vec::new();
-            let mut sink = |handle: Handle, actions: Actions| {
-                all.push((handle, actions));
-                ControlFlow::Continue(())
-            };
-            let progress = self.fleet.advance(clock::now(), 256, &mut sink);
-            all.into_iter().for_each(|(handle, actions)| self.perform(handle, actions));
+            let mut heard = Heard::default();
+            let progress = self.fleet.advance(clock::now(), 256, &mut heard);
+            heard.all.into_iter().for_each(|(handle, actions)| self.perform(handle, actions));
+            doubts_us |= heard.doubts_us;
             if progress == Progress::Done {
-                return std::mem::take(&mut self.lost);
+                return Found { dead: std::mem::take(&mut self.lost), doubts_us };
             }
         }
     }

@@ -21,6 +21,7 @@ pub enum Ask {
     Join { observer: String, weight: u32, ttl: Duration, before: Option<i64> },
     KeepAlive { lease: i64, ping: PingId, sent: Timestamp },
     Condemn(Verdict),
+    Leave { lease: i64 },
 }
 
 /// What came of it.
@@ -52,6 +53,11 @@ pub fn ask(etcd: &Etcd, asks: &Receiver<(Ask, Duration)>, tell: &Sender<Told>) {
                 // No answer is no verdict: silence is. The next one goes out as planned.
                 Err(_) => continue,
             },
+            Ask::Leave { lease } => {
+                // If that fails it runs out by itself.
+                let _ = etcd.revoke(lease, patience);
+                continue;
+            }
             Ask::Condemn(verdict) => {
                 let outcome = etcd.condemn(&verdict, patience).ok();
                 Told::Condemned(verdict, outcome)

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ const INTERVAL: Duration = Duration::from_millis(300);
 fn main() {
     let mut arguments = Arguments::from_args();
     // They mostly wait; with more of them at once a small host is late.
-    arguments.test_threads.get_or_insert(2);
+    arguments.test_threads.get_or_insert(3);
     let is_there = find_etcd().is_some();
     if !is_there {
         println!("SKIP: there is no etcd here (`apt-get install etcd-server`, or set ETCD)");
@@ -37,6 +38,7 @@ fn main() {
     let trials = vec![
         trial("y32_observers_die_and_nobody_else", y32_observers_die_and_nobody_else, false),
         trial("y32_a_frozen_observer_is_fenced", y32_a_frozen_observer_is_fenced, false),
+        trial("an_observer_that_is_cut_off_leaves", an_observer_that_is_cut_off_leaves, false),
         trial("y32_etcd_dies_and_comes_back", y32_etcd_dies_and_comes_back, false),
         trial("a_fenced_observer_cannot_condemn", a_fenced_observer_cannot_condemn, false),
         trial("a_bad_day", a_bad_day, true),
@@ -166,7 +168,9 @@ fn y32_a_frozen_observer_is_fenced() -> Result<()> {
     sleep(TTL / 4);
     stage.thaw("b")?;
     sleep(2 * INTERVAL);
-    ensure!(stage.said("b", "fenced", moment).is_none(), "too soon\n{}", stage.story());
+    for word in ["fenced", "doubts"] {
+        ensure!(stage.said("b", word, moment).is_none(), "{word}, too soon\n{}", stage.story());
+    }
     nobody_else(&stage)?;
 
     // Past its lease. It has just begun to miss some peers, and thaws when others have judged them.
@@ -195,6 +199,48 @@ fn y32_a_frozen_observer_is_fenced() -> Result<()> {
     ensure!(verdicts.len() == dead.len(), "{verdicts:?}");
     nobody_unwatched(&stage)?;
     nobody_else(&stage)
+}
+
+/// Cut off from its peers, not from etcd: it would condemn them all.
+fn an_observer_that_is_cut_off_leaves() -> Result<()> {
+    let mut stage = stage(150, &["a", "b", "c"])?;
+    let (detected, unwatched) = (stage.detected()?, stage.unwatched());
+    let one = peers_of(&stage, "b", 1)?.pop().context("it has peers")?;
+    let address = stage.crowd.lives()[&one].observer;
+    let moment = Instant::now();
+    stage.crowd.cut_off(address);
+    stage.until("it leaves", detected, |stage| Ok(stage.said("b", "doubts", moment).is_some()))?;
+    // It has told etcd, so nobody waits for its lease.
+    stage.until_all_asked(Instant::now(), 4 * INTERVAL)?;
+    nobody_unwatched(&stage)?;
+    nobody_else(&stage)?;
+    // It looks again, and again; nobody comes to harm.
+    sleep(3 * TTL);
+    let doubts = stage.lines("b").into_iter().filter(|(_, line)| line.starts_with("doubts"));
+    ensure!(doubts.count() > 1, "it did not look again\n{}", stage.story());
+    nobody_unwatched(&stage)?;
+    nobody_else(&stage)?;
+    stage.crowd.cut_off(None);
+    let healed = Instant::now();
+    stage.until("it is back", 20 * TTL, |stage| {
+        Ok(!peers_asked_by(stage, address, healed).is_empty())
+    })?;
+    nobody_unwatched(&stage)?;
+
+    // All peers of the last observer there is are dead, and it says so.
+    stage.kill("a")?;
+    stage.kill("c")?;
+    stage.until_all_asked(Instant::now(), unwatched)?;
+    let within = detected + 10 * INTERVAL + stage.config()?.response_window() * 2;
+    let all = stage.crowd.lives().into_keys().collect();
+    found(&stage, kill(&stage, all, within))
+}
+
+/// Who was asked by it since.
+fn peers_asked_by(stage: &Stage, observer: Option<SocketAddr>, since: Instant) -> Vec<String> {
+    let lives = stage.crowd.lives().into_iter();
+    let asked = lives.filter(|(_, life)| life.observer == observer && life.asked >= since);
+    asked.map(|(peer, _)| peer).collect()
 }
 
 fn y32_etcd_dies_and_comes_back() -> Result<()> {
