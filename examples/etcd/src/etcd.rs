@@ -15,6 +15,8 @@ use crate::lease::Grant;
 pub const OBSERVERS: &str = "/heartbeat/observers/";
 pub const PEERS: &str = "/heartbeat/peers/";
 pub const VERDICTS: &str = "/heartbeat/verdicts/";
+/// Which observer doubts itself; the key ends by itself.
+const DOUBT: &str = "/heartbeat/doubt";
 /// All of the above.
 pub const ALL: &str = "/heartbeat/";
 
@@ -131,6 +133,36 @@ impl Etcd {
             Err(error) if error.to_string().contains("lease not found") => Ok(()),
             other => other.map(|_| ()),
         }
+    }
+
+    /// Ends the lease of an observer that doubts itself, unless another one does at this time: if
+    /// two do, neither is to blame. Whether it was ended.
+    pub fn leave(
+        &self,
+        observer: &str,
+        lease: i64,
+        ttl: Duration,
+        patience: Duration,
+    ) -> Result<bool> {
+        let granted = self.call("lease/grant", &json!({ "TTL": 2 * ttl.as_secs() }), patience)?;
+        let doubt = int(&granted["ID"]);
+        let put = json!({ "key": encode(DOUBT), "value": encode(observer), "lease": doubt });
+        let told = self.call(
+            "kv/txn",
+            &json!({
+                "compare": [{ "key": encode(DOUBT), "target": "CREATE", "result": "EQUAL",
+                    "create_revision": 0 }],
+                "success": [{ "request_put": put }],
+                "failure": [{ "request_range": { "key": encode(DOUBT) } }],
+            }),
+            patience,
+        )?;
+        let other = &told["responses"][0]["response_range"]["kvs"][0]["value"];
+        let is_alone = told["succeeded"] == true || decode(other)? == observer;
+        if is_alone {
+            self.revoke(lease, patience)?;
+        }
+        Ok(is_alone)
     }
 
     /// Writes a verdict and deletes the peer, if the observer's key is still the one of its lease,

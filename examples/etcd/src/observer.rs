@@ -4,7 +4,7 @@
 //! What keeps it honest:
 //!
 //! * When most of its peers fall silent together, it gives its lease back, and others look: it may be
-//!   cut off from its peers and not from etcd.
+//!   cut off from its peers and not from etcd. When others doubt themselves too, it stays.
 //! * Before it acts it looks whether its lease is valid, by the clock. If not, it forgets all its
 //!   peers, and comes back as a new one.
 //! * Peers that it takes over are new to it: each is asked, and has its whole response time, before
@@ -117,7 +117,7 @@ impl Observer {
             self.check_lease()?;
             let found = self.ward.advance();
             if found.doubts_us {
-                self.leave()?;
+                self.doubt();
             }
             for (name, peer) in found.dead {
                 self.condemn(name, peer);
@@ -194,6 +194,17 @@ impl Observer {
                 }
                 Ok(())
             }
+            Told::Left { lease: id, left } => match (&self.standing, left) {
+                (Standing::In(lease), Some(true)) if lease.grant().id == id => self.leave(),
+                (Standing::In(lease), None) if lease.grant().id == id => {
+                    self.doubt();
+                    Ok(())
+                }
+                (_, left) => {
+                    say(&format!("stays: left={left:?}"));
+                    Ok(())
+                }
+            },
             Told::Condemned(verdict, outcome) => {
                 let what = match outcome {
                     Some(Outcome::Written) => "written",
@@ -274,20 +285,26 @@ impl Observer {
     }
 
     /// Most of its peers fell silent together: it may be cut off from them, and not from etcd. Others
-    /// shall see. The last observer stays, and judges when its guard has waited long enough.
+    /// shall see. The last observer stays, and judges when its guard has waited long enough; so do
+    /// all when several doubt themselves at once.
+    fn doubt(&self) {
+        if let Standing::In(lease) = &self.standing
+            && self.view.observers().len() > 1
+        {
+            let (lease, ttl) = (lease.grant().id, self.settings.ttl);
+            let observer = self.settings.id.clone();
+            let _ = self.verdicts.send((Ask::Leave { observer, lease, ttl }, ttl));
+        }
+    }
+
     fn leave(&mut self) -> Result<()> {
         let Standing::In(lease) = &self.standing else { return Ok(()) };
-        if self.view.observers().len() < 2 {
-            return Ok(());
-        }
         let (now, ttl) = (clock::now(), self.settings.ttl);
         if now.saturating_duration_since(lease.grant().asked) > ttl * 30 {
             self.doubts.reset(); // It went well for long.
         }
         let pause = self.doubts.next(&self.pauses).unwrap_or(ttl);
         say(&format!("doubts itself for {pause:?} peers={}", self.ward.len()));
-        // Others take over at once, not when the lease has run out.
-        let _ = self.verdicts.send((Ask::Leave { lease: lease.grant().id }, ttl));
         self.ward.forget()?;
         self.standing = Standing::Out(now.saturating_add(pause));
         Ok(())

@@ -21,7 +21,7 @@ pub enum Ask {
     Join { observer: String, weight: u32, ttl: Duration, before: Option<i64> },
     KeepAlive { lease: i64, ping: PingId, sent: Timestamp },
     Condemn(Verdict),
-    Leave { lease: i64 },
+    Leave { observer: String, lease: i64, ttl: Duration },
 }
 
 /// What came of it.
@@ -33,6 +33,11 @@ pub enum Told {
         ping: PingId,
         sent: Timestamp,
         is_alive: bool,
+    },
+    /// Whether the lease was given back; `None`: nobody knows.
+    Left {
+        lease: i64,
+        left: Option<bool>,
     },
     /// `None`: nobody knows; etcd did not answer.
     Condemned(Verdict, Option<Outcome>),
@@ -53,10 +58,12 @@ pub fn ask(etcd: &Etcd, asks: &Receiver<(Ask, Duration)>, tell: &Sender<Told>) {
                 // No answer is no verdict: silence is. The next one goes out as planned.
                 Err(_) => continue,
             },
-            Ask::Leave { lease } => {
-                // If that fails it runs out by itself.
-                let _ = etcd.revoke(lease, patience);
-                continue;
+            Ask::Leave { observer, lease, ttl } => {
+                let left = etcd.leave(&observer, lease, ttl, patience);
+                if left.is_err() {
+                    thread::sleep(patience / 20); // It will be asked again.
+                }
+                Told::Left { lease, left: left.ok() }
             }
             Ask::Condemn(verdict) => {
                 let outcome = etcd.condemn(&verdict, patience).ok();
