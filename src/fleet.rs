@@ -137,6 +137,7 @@ pub struct Input {
 /// Many peers, each kept alive and found out as by a
 /// [`HeartbeatMachine`](crate::HeartbeatMachine) of its own. See the [module](self).
 #[derive(Debug)]
+#[repr(align(128))] // Two shards side by side write to no common line, nor to a pair of them.
 pub struct Fleet<D: Detector = Deadline> {
     profiles: Vec<Config<D>>,
     slab: Slab<D>,

@@ -15,6 +15,7 @@ mod drive;
 mod monitor;
 mod plot;
 mod report;
+mod shards;
 mod stopwatch;
 mod structure;
 mod structures;
@@ -28,6 +29,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::drive::{Figures, Plan};
 use crate::report::{Row, Temperature};
+use crate::shards::Crowd;
 use crate::structures::Name;
 use crate::work::{Mode, Work};
 
@@ -62,6 +64,10 @@ struct Arguments {
     /// Draws what a heartbeat costs by the number of peers into this folder (SVG).
     #[arg(long)]
     plots: Option<PathBuf>,
+    /// Instead of all that: so many shards on as many threads, with all the peers each, beside as
+    /// many processes with a fleet each.
+    #[arg(long)]
+    shards: Option<usize>,
     /// One structure's one run, in this process: prints bare numbers.
     #[arg(long, hide = true)]
     run: Option<u64>,
@@ -69,6 +75,13 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let (Some(shards), &[peers, ..]) = (arguments.shards, arguments.peers.as_slice()) {
+        let crowd = Crowd { shards, peers, steps: arguments.steps };
+        return match arguments.run {
+            Some(run) => shards::be_one_run(crowd, run),
+            None => shards::compare(crowd, arguments.runs),
+        };
+    }
     if let Some(run) = arguments.run {
         return be_one_run(&arguments, run);
     }
