@@ -140,7 +140,7 @@ impl<S: Structure> Network<S> {
     }
 }
 
-fn live_heap() -> u64 {
+pub(crate) fn live_heap() -> u64 {
     let stats = HEAP.stats();
     // Bytes that reallocation added or gave back are in the first two already.
     (stats.bytes_allocated - stats.bytes_deallocated) as u64

@@ -12,6 +12,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 mod drive;
+mod edges;
 mod monitor;
 mod plot;
 mod report;
@@ -68,6 +69,13 @@ struct Arguments {
     /// many processes with a fleet each.
     #[arg(long)]
     shards: Option<usize>,
+    /// Instead of all that: the longest calls while a fleet grows, while peers come and go, and when
+    /// all fall silent.
+    #[arg(long)]
+    edges: bool,
+    /// How many come and go then.
+    #[arg(long, default_value_t = 10_000_000)]
+    churned: u32,
     /// One structure's one run, in this process: prints bare numbers.
     #[arg(long, hide = true)]
     run: Option<u64>,
@@ -84,6 +92,12 @@ fn main() -> Result<()> {
     }
     if let Some(run) = arguments.run {
         return be_one_run(&arguments, run);
+    }
+    if arguments.edges {
+        return arguments
+            .peers
+            .iter()
+            .try_for_each(|&peers| edges::measure(peers, arguments.churned));
     }
     println!("{}", report::HEADER);
     let mut all = Vec::new();
