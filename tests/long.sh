@@ -50,7 +50,7 @@ mutants() {
 # Real failures, with minutes of lost datagrams.
 failures() { cargo test --locked --all-features --test failures -- --include-ignored; }
 
-# Ten minutes of observers that are killed and frozen by chance.
+# Ten minutes of observers that are killed, frozen and cut off by chance.
 etcd() { HEARTBEAT_ETCD_SECONDS="${HEARTBEAT_ETCD_SECONDS:-600}" .ci/etcd --include-ignored; }
 
 # A million connects and kills, ten thousand live connections for five minutes.

@@ -30,7 +30,7 @@ use crate::clock;
 use crate::etcd::{Etcd, Outcome, PEERS, Verdict};
 use crate::lease::Lease;
 use crate::view::{Moved, Peer, View};
-use crate::ward::Ward;
+use crate::ward::{self, Ward};
 use crate::worker::{self, Ask, Told};
 
 #[derive(Clone, Debug)]
@@ -76,7 +76,10 @@ impl Observer {
         let now = clock::now();
         let seed = now.as_nanos() ^ u64::from(std::process::id()) << 40;
         let ward = Ward::new(settings.listen, settings.interval, seed)?;
-        let pauses = Policy::exponential(settings.ttl).cap(settings.ttl * 20).build()?;
+        // Long enough for others to judge its peers, if it is these that are dead.
+        let rules = ward::rules(settings.interval)?;
+        let away = (rules.worst_case_detection() + ward::judged_within(&rules)) * 5 / 4;
+        let pauses = Policy::exponential(away).cap(away * 10).build()?;
         let (tell, told) = channel();
         // One keepalive may wait, no more: a queue would keep a lease alive for the dead.
         let (keepalives, asks) = sync_channel(1);

@@ -23,11 +23,20 @@ pub fn rules(interval: Duration) -> Result<Config> {
     Ok(Config::builder().mode(Mode::Initiator).interval(interval).build()?)
 }
 
-/// With a guard: when half of the peers fall silent together, this host or its path is more likely to
-/// blame than they, and their verdicts wait for ten intervals.
+/// So long do verdicts wait when half of the peers fall silent together: then this host or its path
+/// is more likely to blame than they.
+fn hold(config: &Config) -> Duration {
+    config.interval() * 4
+}
+
+/// The longest that a silent peer may go without a verdict, doubt included (rule GD6).
+pub fn judged_within(config: &Config) -> Duration {
+    config.worst_case_detection() + hold(config) + 3 * config.response_window()
+}
+
 fn fleet(config: Config, seed: u64) -> Result<Fleet> {
     let mut fleet = Fleet::new(config, seed, clock::now())?;
-    fleet.set_guard(GuardConfig::new(config.interval() * 10))?;
+    fleet.set_guard(GuardConfig::new(hold(&config)))?;
     Ok(fleet)
 }
 
