@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The checks that take too long for .ci/run; docs/TESTING.md says what each is and what it last gave.
-#   tests/long.sh [PART ...]     parts: features random sim model detectors faults fuzz mutants failures soak; all of them take most of a day
+#   tests/long.sh [PART ...]     parts: features random sim model detectors faults fuzz mutants failures etcd soak; all of them take most of a day
 # PROPTEST_CASES and FUZZ_SECONDS (for each target) override the defaults. What cannot be had says SKIP.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -50,10 +50,13 @@ mutants() {
 # Real failures, with minutes of lost datagrams.
 failures() { cargo test --locked --all-features --test failures -- --include-ignored; }
 
+# Ten minutes of observers that are killed and frozen by chance.
+etcd() { HEARTBEAT_ETCD_SECONDS="${HEARTBEAT_ETCD_SECONDS:-600}" .ci/etcd --include-ignored; }
+
 # A million connects and kills, ten thousand live connections for five minutes.
 soak() { cargo test --locked --features tokio --test soak -- --full; }
 
-for part in "${@:-features random sim model detectors faults fuzz mutants failures soak}"; do
+for part in "${@:-features random sim model detectors faults fuzz mutants failures etcd soak}"; do
     for name in $part; do
         printf '\n=== %s\n' "$name"
         "$name"

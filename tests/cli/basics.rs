@@ -13,7 +13,7 @@ use crate::process::{Running, events, json_lines, line_with, now, run, server, t
 
 #[test]
 fn help_of_every_command_tells_its_exit_codes() {
-    let commands = ["serve", "watch", "record", "replay", "demo", "simulate"];
+    let commands = ["serve", "watch", "record", "replay", "load", "demo", "simulate"];
     let commands = commands.map(|command| vec![command, "--help"]);
     for args in [vec!["--help"]].into_iter().chain(commands) {
         let output = run(&args);

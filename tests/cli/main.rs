@@ -7,6 +7,7 @@ extern crate alloc;
 mod basics;
 mod config;
 mod fleet;
+mod load;
 mod process;
 mod replay;
 mod tls;

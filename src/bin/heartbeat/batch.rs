@@ -7,9 +7,12 @@
 //! source address, so a batch is sent in as many calls as its sources change. Elsewhere it is one
 //! datagram a call, and the system chooses the source.
 
+// Paths, since `benches/gateway` includes this file.
 #[cfg(target_os = "linux")]
+#[path = "batch/linux.rs"]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
+#[path = "batch/plain.rs"]
 mod plain;
 
 use core::net::{IpAddr, SocketAddr};
@@ -87,21 +90,19 @@ pub(crate) struct Sent {
 /// A datagram that waits to be sent.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    #[allow(dead_code, reason = "on Linux it is kept as the system wants it")]
-    to: SocketAddr,
     from: Option<IpAddr>,
     len: usize,
     bytes: [u8; MAX_FRAME],
 }
 
 impl Waiting {
-    fn new(to: SocketAddr, from: Option<IpAddr>, datagram: &[u8]) -> io::Result<Self> {
+    fn new(from: Option<IpAddr>, datagram: &[u8]) -> io::Result<Self> {
         let (len, mut bytes) = (datagram.len(), [0; MAX_FRAME]);
         match bytes.get_mut(..len) {
             Some(place) => place.copy_from_slice(datagram),
             None => return Err(io::ErrorKind::InvalidInput.into()),
         }
-        Ok(Self { to, from, len, bytes })
+        Ok(Self { from, len, bytes })
     }
 
     fn datagram(&self) -> &[u8] {
@@ -110,4 +111,5 @@ impl Waiting {
 }
 
 #[cfg(test)]
+#[path = "batch/tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@ extern crate alloc;
 mod batch;
 mod demo;
 mod lines;
+mod load;
 mod logging;
 mod over_tcp;
 mod record;
@@ -26,8 +27,8 @@ use clap::{Parser, Subcommand};
 /// Keep connections alive, find dead peers, never kill the living.
 ///
 /// Exit codes: 0 everything ended on purpose, 1 a peer was lost and not regained, or could not be
-/// reached (demo and simulate: a promise was broken; replay: the candidate is worse), 2 bad usage or
-/// configuration.
+/// reached (demo and simulate: a promise was broken; replay: the candidate is worse; load: a verdict
+/// was false or late), 2 bad usage or configuration.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 struct Cli {
@@ -41,6 +42,7 @@ enum Command {
     Watch(watch::Args),
     Record(record::Args),
     Replay(replay::Args),
+    Load(load::Args),
     Demo(demo::Args),
     Simulate(simulate::Args),
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };

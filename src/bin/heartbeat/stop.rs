@@ -42,6 +42,11 @@ impl Stopper {
 }
 
 impl Stop {
+    /// Whether it is time to end.
+    pub(crate) fn is_wanted(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Returns when it is time to end; also when nobody could say so any more.
     pub(crate) async fn wanted(&mut self) {
         let _ = self.0.wait_for(|&stop| stop).await;

@@ -168,7 +168,7 @@ impl Sender {
         from: Option<IpAddr>,
         datagram: &[u8],
     ) -> io::Result<()> {
-        self.waiting.push(Waiting::new(to, from, datagram)?);
+        self.waiting.push(Waiting::new(from, datagram)?);
         self.to.push(Some(to.into()));
         if self.waiting.len() < BATCH { Ok(()) } else { self.flush() }
     }

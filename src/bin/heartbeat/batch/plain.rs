@@ -52,7 +52,7 @@ impl Receiver {
 #[derive(Debug)]
 pub(crate) struct Sender {
     socket: UdpSocket,
-    waiting: Vec<Waiting>,
+    waiting: Vec<(SocketAddr, Waiting)>,
     sent: Sent,
 }
 
@@ -73,15 +73,15 @@ impl Sender {
         from: Option<IpAddr>,
         datagram: &[u8],
     ) -> io::Result<()> {
-        self.waiting.push(Waiting::new(to, from, datagram)?);
+        self.waiting.push((to, Waiting::new(from, datagram)?));
         if self.waiting.len() < BATCH { Ok(()) } else { self.flush() }
     }
 
     /// Sends what is queued; the error of the last datagram that was dropped.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut ended = Ok(());
-        for waiting in self.waiting.drain(..) {
-            match self.socket.send_to(waiting.datagram(), waiting.to) {
+        for (to, waiting) in self.waiting.drain(..) {
+            match self.socket.send_to(waiting.datagram(), to) {
                 Ok(_) => self.sent.taken += 1,
                 Err(error) => {
                     self.sent.dropped += 1;

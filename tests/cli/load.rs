@@ -1,0 +1,121 @@
+//! `heartbeat load` against `heartbeat serve --fleet`: the two tell the same story.
+#![cfg(target_os = "linux")]
+
+use core::time::Duration;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::process::{Running, events, json_lines, line_with, run, server_with, text};
+
+/// Pings every 300 ms, dead after 1.2 s: four pings, more when it is suspected. Chance loses none of
+/// that to a peer that lives.
+const RULES: [&str; 4] = ["--interval", "300ms", "--timeout", "1200ms"];
+
+fn gateway() -> (Running, impl std::io::BufRead, String) {
+    server_with(&[&["--udp", "127.0.0.1:0", "--fleet", "--threads", "1"][..], &RULES].concat())
+}
+
+fn load(gateway: &str, options: &[&str]) -> Output {
+    run(&[&["load", gateway, "--json"], options].concat())
+}
+
+/// The last line.
+fn ended(output: &Output) -> Value {
+    let lines = json_lines(&text(&output.stdout));
+    (*events(&lines, "ended").last().expect("an end")).clone()
+}
+
+#[test]
+fn two_thousand_peers_are_held_and_the_killed_are_found() {
+    let (mut server, mut lines, address) = gateway();
+    let output = load(
+        &address,
+        &[
+            &["--peers", "2000", "--ramp", "500ms", "--for", "3500ms", "--bound", "2200ms"][..],
+            &["--loss", "1%", "--churn", "40", "--kill", "30", "--ping", "1s", "--seed", "6"],
+        ]
+        .concat(),
+    );
+    let end = ended(&output);
+    assert_eq!(output.status.code(), Some(0), "{end}");
+    for (field, value) in [("false", 0), ("late", 0), ("forgotten", 0), ("undecided", 0)] {
+        assert_eq!(end[field], value, "{field}: {end}");
+    }
+    for (field, value) in [("killed", 30), ("found", 30), ("churned", 40), ("unsent", 0)] {
+        assert_eq!(end[field], value, "{field}: {end}");
+    }
+    let joined = end["joined"].as_u64().unwrap();
+    assert!((2_030..=2_040).contains(&joined), "{end}");
+    // One datagram in a hundred, each way.
+    let all = ["sent", "received"].map(|field| end[field].as_u64().unwrap()).iter().sum::<u64>();
+    let lost = end["lost"].as_u64().unwrap();
+    assert!((all / 150..all / 70).contains(&lost), "{end}");
+    let longest = end["detection_ms"]["max"].as_f64().unwrap();
+    assert!((600.0..2_200.0).contains(&longest), "{end}");
+    assert!(end["own_ping_ms"]["p50"].as_f64().unwrap() < 500.0, "{end}");
+    let snapshots = json_lines(&text(&output.stdout));
+    let most = events(&snapshots, "snapshot").iter().map(|line| line["present"].as_u64()).max();
+    assert!(most.flatten().unwrap() > 1_900, "{most:?}");
+    server.interrupt();
+    // Who could not finish joining at the end is known to the gateway alone.
+    let census = line_with(&mut lines, "census: ");
+    assert!(census.contains(", 30 lost"), "{census}");
+    assert_eq!(server.code_within(Duration::from_secs(5)), Some(0));
+}
+
+#[test]
+fn verdicts_that_are_late_or_false_and_a_gateway_that_is_not_there_exit_with_1() {
+    let (_server, _lines, address) = gateway();
+    let short = ["--peers", "50", "--ramp", "100ms"];
+    let late = ["--for", "1500ms", "--bound", "100ms", "--kill", "5"];
+    let deaf = ["--for", "2500ms", "--loss", "50%", "--seed", "2"];
+    for (options, field) in [(&late[..], "late"), (&deaf[..], "false")] {
+        let output = load(&address, &[&short[..], options].concat());
+        let end = ended(&output);
+        assert_eq!(output.status.code(), Some(1), "{end}");
+        assert!(end[field].as_u64() > Some(0), "{field}: {end}");
+    }
+    // Nobody listens there, since this socket is bound and silent.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let output = run(&["load", &address, "--peers", "3", "--ramp", "100ms", "--for", "200ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.contains("nobody was let in"), "{told}");
+}
+
+#[test]
+fn an_interrupted_run_ends_with_its_summary() {
+    let (_server, _lines, address) = gateway();
+    let mut load =
+        Running::start(&["load", &address, "--peers", "100", "--ramp", "100ms", "--json"]);
+    let mut lines = load.lines();
+    line_with(&mut lines, "\"present\":100");
+    load.interrupt();
+    line_with(&mut lines, "\"event\":\"ended\"");
+    assert_eq!(load.code_within(Duration::from_secs(5)), Some(0));
+}
+
+#[test]
+fn bad_plans_are_named() {
+    let load = ["load", "127.0.0.1:9"];
+    for (options, named) in [
+        (&["--peers", "0"][..], "--peers"),
+        (&["--peers", "20000000"], "--from"),
+        (&["--loss", "51%"], "--loss"),
+        (&["--ramp", "0s"], "--ramp"),
+        (&["--ramp", "6m"], "--for"),
+        (&["--kill", "1", "--for", "60s"], "--for"),
+        (&["--kill", "1001"], "--kill"),
+        (&["--from", "::1"], "--from"),
+    ] {
+        let output = run(&[&load[..], options].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {error}");
+        assert!(error.contains(named), "{options:?}: {error}");
+    }
+    let error = text(&run(&["load", "192.0.2.1:9"]).stderr);
+    assert!(error.contains("each peer needs an address of its own"), "{error}");
+    assert_eq!(run(&["load", "nowhere"]).status.code(), Some(2));
+}
