@@ -82,7 +82,9 @@ fn peers_join_live_leave_and_die() {
     for threads in ["1", "2"] {
         let (mut gateway, mut lines, address) = gateway(threads);
         let peers: Vec<_> = (1..=6).map(|epoch| Peer::join(&address, epoch)).collect();
-        peers.iter().for_each(|peer| peer.live(2));
+        for peer in &peers {
+            peer.live(2);
+        }
         peers[0].send(&Frame::Goodbye { epoch: peers[0].epoch, reason: 0 });
         assert_eq!(peers[1].die(), 1, "dead, and told so");
         gateway.interrupt();

@@ -239,7 +239,9 @@ fn a_peer_moves_only_to_where_there_is_room() {
     let (mut peer, handle) = world.join(host(1), 9);
     let mut full: Vec<_> = (1..3).map(|port| SocketAddr::from(([10, 0, 0, 9], port))).collect();
     full.extend([host(2), host(4)]);
-    full.iter().for_each(|at| drop(world.join(*at, 9)));
+    for at in full {
+        let _ = world.join(at, 9);
+    }
     let beside = SocketAddr::from(([10, 0, 0, 9], 3));
     for to in [host(2), beside] {
         let next = world.next_ping(&mut peer);
