@@ -79,6 +79,9 @@ mod config;
 mod join;
 mod outlet;
 mod pings;
+#[cfg(feature = "auth")]
+mod sealed;
+mod seals;
 mod secret;
 mod stats;
 
@@ -94,6 +97,7 @@ pub use stats::GatewayStats;
 use self::address::Address;
 use self::book::{Book, Home};
 use self::pings::Pings;
+use self::seals::Seals;
 use self::secret::Secret;
 use crate::action::{Action, Actions};
 use crate::backoff::Budget;
@@ -120,6 +124,7 @@ pub struct Gateway<D: Detector = Deadline> {
     ended: Vec<(Handle, Gone)>,
     /// How far the farewell has come.
     farewell: u32,
+    seals: Seals,
 }
 
 /// Peers whose end one call of [`Gateway::advance`] brings, at most.
@@ -169,6 +174,7 @@ impl<D: Detector> Gateway<D> {
             stats: GatewayStats::default(),
             ended: Vec::with_capacity(ENDS),
             farewell: 0,
+            seals: Seals::default(),
         })
     }
 
@@ -185,6 +191,10 @@ impl<D: Detector> Gateway<D> {
         out: &mut O,
     ) {
         self.stats.received += 1;
+        #[cfg(feature = "auth")]
+        if self.seals.are_on() {
+            return self.sealed(now, from, datagram, out);
+        }
         match answered(datagram) {
             Some(pong) => self.answered(now, from, &pong, out),
             None => self.other(now, from, datagram, out),
@@ -202,7 +212,7 @@ impl<D: Detector> Gateway<D> {
     ///
     /// Never panics and never allocates.
     pub fn advance<O: Outlet>(&mut self, now: Timestamp, budget: usize, out: &mut O) -> Progress {
-        let mut pings = Pings::new(&self.book, self.secret, out, &mut self.ended);
+        let mut pings = Pings::new(&self.book, &mut self.seals, self.secret, out, &mut self.ended);
         let progress = self.fleet.advance(now, budget, &mut pings);
         self.stats.sent += pings.finish();
         while let Some((peer, why)) = self.ended.pop() {
@@ -342,7 +352,7 @@ impl<D: Detector> Gateway<D> {
         let mut end = None;
         for action in actions {
             if let Some(frame) = frame(link, peer, &action, now) {
-                self.send(&home, &frame, out);
+                self.send(peer, &home, &frame, out);
             }
             if let Action::Notify(transition) = action {
                 if let Some(report) = self.fleet.census().last_report() {
@@ -365,8 +375,9 @@ impl<D: Detector> Gateway<D> {
         let _ = self.fleet.remove(peer);
         if why == Gone::Lost {
             let goodbye = Frame::Goodbye { epoch: peer.epoch(), reason: Self::LOST };
-            self.send(&home, &goodbye, out);
+            self.send(peer, &home, &goodbye, out);
         }
+        self.seals.forget(peer.place());
         let counter = match why {
             Gone::Lost => &mut self.stats.lost,
             Gone::Left => &mut self.stats.left,
@@ -376,15 +387,12 @@ impl<D: Detector> Gateway<D> {
         out.gone(peer, home.address.socket(), why);
     }
 
-    fn send<O: Outlet>(&mut self, home: &Home, frame: &Frame, out: &mut O) {
-        self.send_to(home.address.socket(), frame, out);
-    }
-
-    fn send_to<O: Outlet>(&mut self, to: SocketAddr, frame: &Frame, out: &mut O) {
+    fn send<O: Outlet>(&mut self, peer: Handle, home: &Home, frame: &Frame, out: &mut O) {
         let mut bytes = [0; MAX_FRAME];
-        let Ok(len) = frame.encode_into(&mut bytes) else { return };
-        self.stats.sent += 1;
-        out.send(to, bytes.get(..len).unwrap_or_default());
+        if let Some(len) = self.seals.encode(peer.place(), frame, &mut bytes) {
+            self.stats.sent += 1;
+            out.send(home.address.socket(), bytes.get(..len).unwrap_or_default());
+        }
     }
 }
 

@@ -89,7 +89,8 @@ pub use time::Timestamp;
     feature = "message",
     feature = "pulse",
     feature = "tokio-util",
-    feature = "detectors"
+    feature = "detectors",
+    feature = "gateway"
 ))]
 mod documents {
     #[doc = include_str!("../docs/INTEGRATING.md")]

@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets (`fuzz/bodies`) in plain `cargo test`: every kept input of each
 //! corpus is replayed, and some thousand pseudo-random ones are tried besides.
-#![cfg(all(feature = "auth", feature = "arbitrary", feature = "replay"))]
+#![cfg(all(feature = "auth", feature = "arbitrary", feature = "replay", feature = "gateway"))]
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 use std::fs;

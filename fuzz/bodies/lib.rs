@@ -23,11 +23,14 @@ pub mod config;
 pub mod datagram;
 pub mod detector;
 pub mod differential;
+pub mod gateway;
 mod input;
 pub mod machine;
 #[path = "../../tests/reference/model/mod.rs"]
 #[allow(dead_code, reason = "more of it is asked where it lives")]
 mod model;
+#[path = "../../tests/gateway/naive.rs"]
+mod naive;
 pub mod pair;
 mod rules;
 #[path = "../../tests/reference/script.rs"]
@@ -38,6 +41,9 @@ pub mod supervisor;
 pub mod trace;
 mod watch;
 pub mod wish;
+#[path = "../../tests/gateway/world.rs"]
+#[allow(dead_code, reason = "more of it is asked where it lives")]
+mod world;
 
 /// Whether every call is printed: the script of a finding.
 pub static TRACE: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);
@@ -51,7 +57,7 @@ pub fn trace_if_asked() {
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus as well.
-pub const TARGETS: [(&str, Body); 11] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("machine", machine::run),
     ("pair", pair::run),
     ("differential", differential::run),
@@ -63,4 +69,5 @@ pub const TARGETS: [(&str, Body); 11] = [
     ("detector", detector::run),
     ("trace", trace::run),
     ("wish", wish::run),
+    ("gateway", gateway::run),
 ];

@@ -97,6 +97,14 @@ impl Book {
         self.homes[place as usize].epoch = epoch;
     }
 
+    /// The peer is somewhere else, where nobody was known.
+    #[cfg(feature = "auth")]
+    pub(super) fn relocate(&mut self, place: u32, address: Address) {
+        if let Some(home) = self.leave(place) {
+            self.enter(place, Home { address, ..home });
+        }
+    }
+
     /// The peer is no longer there. Where it was; `None`: nobody was.
     pub(super) fn leave(&mut self, place: u32) -> Option<Home> {
         let home = *self.home(place)?;

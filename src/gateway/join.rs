@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use super::address::Address;
 use super::book::Home;
 use super::{Gateway, Gone, Outlet, Pong};
-use crate::codec::{Frame, Link, datagram};
+use crate::codec::{Frame, Link, MAX_FRAME, datagram};
 use crate::detector::Detector;
 use crate::event::{Event, PingId};
 use crate::fleet::Handle;
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// A challenge holds for this one of the clock's 4.3 s and the next.
 const TICK_SHIFT: u32 = 32;
 
-const fn tick(now: Timestamp) -> u32 {
+pub(super) const fn tick(now: Timestamp) -> u32 {
     (now.as_nanos() >> TICK_SHIFT) as u32
 }
 
@@ -49,16 +49,20 @@ impl<D: Detector> Gateway<D> {
         match (place.and_then(|place| self.fleet.at(place)), frame) {
             // GW6, GW7: under its own epoch a peer is heard.
             (Some(peer), frame) if known == Some(epoch) => self.spoken(now, peer, &frame, out),
-            (_, Frame::Ping { .. }) if epoch != 0 => {
-                self.challenge(now, address, epoch, known.is_some(), out);
-            }
+            (_, Frame::Ping { .. }) if epoch != 0 => self.challenge(now, address, epoch, out),
             // GW2: to answer a ping of epoch 0 is to begin a loop with another gateway.
             _ => self.stats.unwanted += 1,
         }
     }
 
     /// A peer speaks of its own accord.
-    fn spoken<O: Outlet>(&mut self, now: Timestamp, peer: Handle, frame: &Frame, out: &mut O) {
+    pub(super) fn spoken<O: Outlet>(
+        &mut self,
+        now: Timestamp,
+        peer: Handle,
+        frame: &Frame,
+        out: &mut O,
+    ) {
         let mut link = Link::new(self.secret.mask(peer), peer.slot().into());
         match link.event(frame, now) {
             Some(event) => drop(self.tell(peer, event, now, Some(&mut link), out)),
@@ -67,26 +71,31 @@ impl<D: Detector> Gateway<D> {
     }
 
     /// GW2: nothing is kept of a stranger but what it must bring back.
-    fn challenge<O: Outlet>(
-        &mut self,
-        now: Timestamp,
-        address: Address,
-        epoch: u32,
-        known: bool,
-        out: &mut O,
-    ) {
-        if !known && !self.has_place(&address) {
-            return;
+    fn challenge<O: Outlet>(&mut self, now: Timestamp, address: Address, epoch: u32, out: &mut O) {
+        if self.may_challenge(now, &address) {
+            let tick = tick(now);
+            let stamp = self.secret.challenge(&address, epoch, tick);
+            let id = PingId::new(0, tick);
+            let ping = Frame::Ping { id, handle: epoch.into(), stamp, status: None };
+            self.send_to(address.socket(), &ping, out);
         }
-        if !self.challenges.take(now) {
-            return self.stats.challenges_capped += 1;
+    }
+
+    /// GW4: whether one more may be challenged, who must be counted as such then.
+    pub(super) fn may_challenge(&mut self, now: Timestamp, address: &Address) -> bool {
+        if self.book.find(address).is_none() && !self.has_place(address) {
+            return false;
         }
-        let tick = tick(now);
-        let stamp = self.secret.challenge(&address, epoch, tick);
-        let id = PingId::new(0, tick);
-        let ping = Frame::Ping { id, handle: epoch.into(), stamp, status: None };
-        self.stats.challenges += 1;
-        self.send_to(address.socket(), &ping, out);
+        let may = self.challenges.take(now);
+        *(if may { &mut self.stats.challenges } else { &mut self.stats.challenges_capped }) += 1;
+        may
+    }
+
+    pub(super) fn send_to<O: Outlet>(&mut self, to: SocketAddr, frame: &Frame, out: &mut O) {
+        let mut bytes = [0; MAX_FRAME];
+        let Ok(len) = frame.encode_into(&mut bytes) else { return };
+        self.stats.sent += 1;
+        out.send(to, bytes.get(..len).unwrap_or_default());
     }
 
     /// GW3: the answer to a challenge, or what claims to be.
@@ -98,48 +107,76 @@ impl<D: Detector> Gateway<D> {
         if !fresh || !whole || self.secret.challenge(&address, epoch, sent) != pong.stamp {
             return self.stats.answers_bad += 1;
         }
-        let place = self.book.find(&address);
-        let known = place.and_then(|place| Some((self.fleet.at(place)?, *self.book.home(place)?)));
-        match known {
-            Some((_, home)) if home.epoch == epoch => self.stats.unwanted += 1,
-            None if !self.has_place(&address) => {}
-            _ if !self.joins.take(now) => self.stats.refused_rate += 1,
-            Some((peer, home)) => {
-                let home = Home { epoch, ..home };
-                self.restart(now, peer, home, out);
-            }
-            None => self.join(now, Home { address, epoch }, out),
+        if let Some((peer, home)) = self.seat(now, address, epoch, out) {
+            self.begin(now, peer, &home, out);
         }
     }
 
-    fn join<O: Outlet>(&mut self, now: Timestamp, home: Home, out: &mut O) {
-        let Some(profile) = self.fleet.profiles().next() else { return };
+    /// GW3, GW4: a place for whoever has proved to be there.
+    pub(super) fn seat<O: Outlet>(
+        &mut self,
+        now: Timestamp,
+        address: Address,
+        epoch: u32,
+        out: &mut O,
+    ) -> Option<(Handle, Home)> {
+        let place = self.book.find(&address);
+        let known = place.and_then(|place| Some((self.fleet.at(place)?, *self.book.home(place)?)));
+        let home = Home { address, epoch };
+        match known {
+            Some((_, old)) if old.epoch == epoch => {
+                self.stats.unwanted += 1;
+                None
+            }
+            None if !self.has_place(&address) => None,
+            _ if !self.joins.take(now) => {
+                self.stats.refused_rate += 1;
+                None
+            }
+            Some((peer, _)) => Some((self.reseat(now, peer, &home, out)?, home)),
+            None => Some((self.insert(now, home)?, home)),
+        }
+    }
+
+    fn insert(&mut self, now: Timestamp, home: Home) -> Option<Handle> {
+        let profile = self.fleet.profiles().next()?;
         let Ok(mut peer) = self.fleet.insert(profile, now) else {
-            return self.stats.refused_full += 1;
+            self.stats.refused_full += 1;
+            return None;
         };
         if peer.epoch() == 0 {
             // That of challenges. The same slot again has the next one.
-            let _ = self.fleet.remove(peer);
-            let Ok(next) = self.fleet.insert(profile, now) else { return };
-            peer = next;
+            self.fleet.remove(peer).ok()?;
+            peer = self.fleet.insert(profile, now).ok()?;
         }
         self.book.enter(peer.place(), home);
-        self.begin(now, peer, &home, out);
+        Some(peer)
     }
 
-    fn restart<O: Outlet>(&mut self, now: Timestamp, old: Handle, home: Home, out: &mut O) {
-        let Ok(mut peer) = self.fleet.reconnected(old, now) else { return };
+    fn reseat<O: Outlet>(
+        &mut self,
+        now: Timestamp,
+        old: Handle,
+        home: &Home,
+        out: &mut O,
+    ) -> Option<Handle> {
+        let mut peer = self.fleet.reconnected(old, now).ok()?;
         if peer.epoch() == 0 {
-            let Ok(next) = self.fleet.reconnected(peer, now) else { return };
-            peer = next;
+            peer = self.fleet.reconnected(peer, now).ok()?;
         }
         self.book.renew(peer.place(), home.epoch);
         self.stats.restarted += 1;
         out.gone(old, home.address.socket(), Gone::Restarted);
-        self.begin(now, peer, &home, out);
+        Some(peer)
     }
 
-    fn begin<O: Outlet>(&mut self, now: Timestamp, peer: Handle, home: &Home, out: &mut O) {
+    pub(super) fn begin<O: Outlet>(
+        &mut self,
+        now: Timestamp,
+        peer: Handle,
+        home: &Home,
+        out: &mut O,
+    ) {
         self.stats.joined += 1;
         out.joined(peer, home.address.socket());
         let _ = self.tell(peer, Event::Start, now, None, out);
@@ -151,11 +188,13 @@ impl<D: Detector> Gateway<D> {
             self.stats.refused_full += 1;
             return false;
         }
-        let most = self.config.per_source.unwrap_or(u32::MAX);
-        if self.config.per_source.is_some() && self.book.peers_beside(address) >= most {
-            self.stats.refused_source += 1;
-            return false;
-        }
-        true
+        self.has_source(address)
+    }
+
+    /// Whether its source may have one more.
+    pub(super) fn has_source(&mut self, address: &Address) -> bool {
+        let may = self.config.per_source.is_none_or(|most| self.book.peers_beside(address) < most);
+        self.stats.refused_source += u64::from(!may);
+        may
     }
 }

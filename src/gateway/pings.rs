@@ -6,6 +6,7 @@ use core::ops::ControlFlow;
 
 use super::book::Book;
 use super::outlet::{Gone, Outlet};
+use super::seals::Seals;
 use super::secret::Secret;
 use super::{frame, gone};
 use crate::action::{Action, Actions};
@@ -20,6 +21,7 @@ const MOST: usize = 32;
 
 pub(super) struct Pings<'g, O> {
     book: &'g Book,
+    seals: &'g mut Seals,
     secret: Secret,
     out: &'g mut O,
     /// Has room for one more, or there is no more to do now.
@@ -32,12 +34,13 @@ pub(super) struct Pings<'g, O> {
 impl<'g, O: Outlet> Pings<'g, O> {
     pub(super) fn new(
         book: &'g Book,
+        seals: &'g mut Seals,
         secret: Secret,
         out: &'g mut O,
         ended: &'g mut Vec<(Handle, Gone)>,
     ) -> Self {
         let waiting = [(PingId::new(0, 0), 0, Timestamp::EPOCH); MOST];
-        Self { book, secret, out, ended, waiting, len: 0, sent: 0 }
+        Self { book, seals, secret, out, ended, waiting, len: 0, sent: 0 }
     }
 
     /// Sends what waits. Returns how many datagrams were sent in all.
@@ -54,11 +57,20 @@ impl<'g, O: Outlet> Pings<'g, O> {
             let handle = u64::from(*slot);
             let stamp = stamp.as_nanos().wrapping_add(self.secret.mask(peer));
             let ping = Frame::Ping { id: *id, handle, stamp, status: None };
-            let mut bytes = [0; PING_LEN];
-            if ping.encode_into(&mut bytes).is_ok() {
-                self.sent += 1;
+            if self.seals.are_on() {
+                let mut bytes = [0; MAX_FRAME];
+                let Some(len) = self.seals.encode(peer.place(), &ping, &mut bytes) else {
+                    continue;
+                };
+                self.out.send(home.address.socket(), bytes.get(..len).unwrap_or_default());
+            } else {
+                let mut bytes = [0; PING_LEN];
+                if ping.encode_into(&mut bytes).is_err() {
+                    continue;
+                }
                 self.out.send(home.address.socket(), &bytes);
             }
+            self.sent += 1;
         }
         self.len = 0;
         self.sent
@@ -84,7 +96,7 @@ impl<'g, O: Outlet> Pings<'g, O> {
         let mut link = Link::new(self.secret.mask(peer), peer.slot().into());
         let Some(frame) = frame(&mut link, peer, action, Timestamp::EPOCH) else { return };
         let mut bytes = [0; MAX_FRAME];
-        if let Ok(len) = frame.encode_into(&mut bytes) {
+        if let Some(len) = self.seals.encode(peer.place(), &frame, &mut bytes) {
             self.sent += 1;
             self.out.send(home.address.socket(), bytes.get(..len).unwrap_or_default());
         }

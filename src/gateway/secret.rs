@@ -19,6 +19,8 @@ enum Purpose {
     Challenge = 1,
     Mask,
     Index,
+    #[cfg(feature = "auth")]
+    Nonce,
 }
 
 impl Secret {
@@ -28,10 +30,20 @@ impl Secret {
 
     /// The stamp of a challenge (rule GW2). The full strength of `SipHash`-2-4: it is a MAC.
     pub(super) fn challenge(&self, address: &Address, epoch: u32, tick: u32) -> u64 {
+        self.proof(Purpose::Challenge, address, epoch, tick, 0)
+    }
+
+    /// The nonce of a hello (rule GW11), which is a challenge, too.
+    #[cfg(feature = "auth")]
+    pub(super) fn nonce(&self, address: &Address, epoch: u32, theirs: u64, tick: u32) -> u64 {
+        self.proof(Purpose::Nonce, address, epoch, tick, theirs)
+    }
+
+    fn proof(&self, purpose: Purpose, at: &Address, epoch: u32, tick: u32, theirs: u64) -> u64 {
         let mut hasher = SipHasher24::new_with_keys(self.key[0], self.key[1]);
         let rest = u64::from(epoch) << 32 | u64::from(tick);
-        let [a, b, c] = address.words();
-        for word in [Purpose::Challenge as u64, a, b, c, rest] {
+        let [a, b, c] = at.words();
+        for word in [purpose as u64, a, b, c, rest, theirs] {
             hasher.write_u64(word);
         }
         hasher.finish()

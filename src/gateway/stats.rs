@@ -24,6 +24,10 @@ pub struct GatewayStats {
     pub pongs_moved: u64,
     /// Pongs whose stamp was never sent.
     pub pongs_forged: u64,
+    /// With keys: frames that were not sealed by their peer, or were replayed.
+    pub unsealed: u64,
+    /// With keys: peers that went on at another address.
+    pub moved: u64,
     /// Challenges sent.
     pub challenges: u64,
     /// Strangers that got no challenge, because there were too many in a second.
@@ -61,6 +65,8 @@ impl AddAssign<&Self> for GatewayStats {
             pongs_misrouted,
             pongs_moved,
             pongs_forged,
+            unsealed,
+            moved,
             challenges,
             challenges_capped,
             answers_bad,
@@ -82,6 +88,8 @@ impl AddAssign<&Self> for GatewayStats {
             (pongs_misrouted, other.pongs_misrouted),
             (pongs_moved, other.pongs_moved),
             (pongs_forged, other.pongs_forged),
+            (unsealed, other.unsealed),
+            (moved, other.moved),
             (challenges, other.challenges),
             (challenges_capped, other.challenges_capped),
             (answers_bad, other.answers_bad),
@@ -111,7 +119,7 @@ impl GatewayStats {
     /// ```
     pub const fn dropped(&self) -> u64 {
         let pongs = self.pongs_stale + self.pongs_misrouted + self.pongs_moved + self.pongs_forged;
-        self.malformed + self.unwanted + pongs + self.answers_bad + self.refused()
+        self.malformed + self.unwanted + self.unsealed + pongs + self.answers_bad + self.refused()
     }
 
     /// Strangers that were refused by a cap.

@@ -5,10 +5,11 @@ use std::io::BufReader;
 use std::net::UdpSocket;
 use std::process::ChildStdout;
 
-use heartbeat_proto::PingId;
-use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
+use heartbeat_proto::codec::auth::{KeyRing, Opener, Sealer};
+use heartbeat_proto::codec::{Frame, Hello, MAX_FRAME, datagram};
+use heartbeat_proto::{Limits, PingId, Timestamp, Wish};
 
-use crate::process::{Running, line_with, run, server_with, text};
+use crate::process::{Directory, Running, line_with, run, server_with, text};
 
 /// A ping every 200 ms, dead after 600 ms.
 const QUICK: [&str; 6] = ["--interval", "200ms", "--timeout", "600ms", "--attempts", "2"];
@@ -81,7 +82,9 @@ fn peers_join_live_leave_and_die() {
     for threads in ["1", "2"] {
         let (mut gateway, mut lines, address) = gateway(threads);
         let peers: Vec<_> = (1..=6).map(|epoch| Peer::join(&address, epoch)).collect();
-        peers.iter().for_each(|peer| peer.live(2));
+        for peer in &peers {
+            peer.live(2);
+        }
         peers[0].send(&Frame::Goodbye { epoch: peers[0].epoch, reason: 0 });
         assert_eq!(peers[1].die(), 1, "dead, and told so");
         gateway.interrupt();
@@ -97,6 +100,48 @@ fn peers_join_live_leave_and_die() {
         assert!(last.contains("datagrams in"), "{last}");
         assert_eq!(gateway.code_within(Duration::from_secs(5)), Some(0));
     }
+}
+
+/// GW11: with a key only what is sealed counts; the handshake is that of two hellos.
+#[test]
+fn a_sealed_fleet_takes_sealed_peers() {
+    let directory = Directory::new("fleet-key");
+    let secret = "0123456789abcdef0123456789abcdef";
+    let key = directory.write("key", &format!("{secret}\n"));
+    let options = ["--udp", "127.0.0.1:0", "--fleet", "--threads", "1", "--key", &key];
+    let (mut gateway, mut lines, address) = server_with(&[&options[..], &QUICK].concat());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(&address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let peer = Peer { socket, epoch: 9 };
+    let id = PingId::new(9, 1);
+    peer.send(&Frame::Ping { id, handle: 3, stamp: 9, status: None }); // Not sealed: no answer.
+
+    let keys = KeyRing::new(1, secret.as_bytes()).unwrap();
+    let limits = Limits::new(Wish::NoPreference, None, Duration::ZERO).unwrap();
+    let hello = Frame::Hello(Hello::new(9, 0xabcd, limits));
+    peer.send(&hello);
+    let Frame::Hello(theirs) = peer.receive() else { panic!("a hello") };
+    let mut sealer = Sealer::new(0xabcd, theirs.nonce()).unwrap();
+    let mut opener = Opener::new(0xabcd, theirs.nonce()).unwrap();
+    let mut bytes = [0; MAX_FRAME];
+    let len = sealer.seal(&keys, &hello, &mut bytes).unwrap();
+    peer.socket.send(&bytes[..len]).unwrap();
+    let mut pings = 0;
+    while pings < 3 {
+        let len = peer.socket.recv(&mut bytes).expect("the gateway speaks");
+        let frame = opener.open(&keys, &bytes[..len], Timestamp::EPOCH).expect("sealed");
+        if let Some(pong) = frame.answer(Duration::ZERO, false) {
+            pings += 1;
+            let len = sealer.seal(&keys, &pong, &mut bytes).unwrap();
+            peer.socket.send(&bytes[..len]).unwrap();
+        }
+    }
+    gateway.interrupt();
+    line_with(&mut lines, "census: 1 joined (0 anew), 0 left, 0 lost, 1 told to go");
+    line_with(&mut lines, "3 pongs");
+    line_with(&mut lines, "1 unsealed");
+    assert_eq!(gateway.code_within(Duration::from_secs(5)), Some(0));
 }
 
 /// An operator sees each second how it stands.
@@ -123,6 +168,8 @@ fn bad_flags_are_named() {
         ([&fleet[..], &["--per-source", "0"]].concat(), "--per-source"),
         ([&fleet[..], &["--joins-per-second", "0"]].concat(), "--joins-per-second"),
         ([&fleet[..], &["--guard", "0s"]].concat(), "--guard"),
+        ([&fleet[..], &["--key", "/dev/null"]].concat(), "--key"),
+        ([&fleet[..], &["--key", "/nowhere"]].concat(), "--key: /nowhere"),
     ] {
         let output = run(&args);
         let error = text(&output.stderr);

@@ -6,6 +6,9 @@ mod caps;
 mod hostile;
 mod memory;
 mod naive;
+mod random;
 mod rules;
+#[cfg(feature = "auth")]
+mod sealed;
 mod shards;
 mod world;

@@ -8,7 +8,7 @@ use heartbeat_proto::codec::{Frame, PING_LEN, datagram};
 use heartbeat_proto::fleet::{Fleet, Progress};
 use heartbeat_proto::gateway::{Gateway, GatewayConfig};
 
-use crate::world::{BASE, MS, SECRET, bytes, host, ping, quick};
+use crate::world::{BASE, MS, SECRET, World, bytes, host, ping, quick};
 
 const PEERS: u32 = 3000;
 const NOBODY: u32 = 3;
@@ -28,6 +28,29 @@ impl Answers {
             self.0.push((to, bytes));
         }
     }
+}
+
+/// GW10: of a thousand admissions the first makes room for all.
+#[test]
+fn an_admission_allocates_only_for_the_fleet() {
+    let caps = GatewayConfig::new().peers(1024).joins_per_second(9999);
+    let mut world = World::with(quick(), caps.challenges_per_second(9999));
+    world.join(host(0), 9);
+    let now = Timestamp::from_nanos(world.now);
+    let knock = bytes(&ping(9));
+    let counted = allocation_counter::measure(|| {
+        for n in 1..1024 {
+            let mut challenge = None;
+            let mut out = |_: SocketAddr, bytes: &[u8]| challenge = bytes.try_into().ok();
+            world.gateway.datagram(now, host(n), &knock, &mut out);
+            // Its pong: the same bytes but for the kind.
+            let mut answer: [u8; PING_LEN] = challenge.expect("a challenge");
+            answer[1] = 2;
+            world.gateway.datagram(now, host(n), &answer, &mut |_: SocketAddr, _: &[u8]| {});
+        }
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    assert_eq!(world.gateway.len(), 1024);
 }
 
 /// GW10: taking datagrams, advancing, losing peers, challenging strangers, and letting in as many as

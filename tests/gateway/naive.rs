@@ -1,27 +1,26 @@
-//! GW9: a gateway is what a naive one is, that keeps a table of addresses, a state of its own for
-//! each peer, and every datagram that it ever sent.
+//! A gateway and a naive one beside it, that keeps a table of addresses, a state of its own for each
+//! peer, and every datagram that it ever sent (rule GW9). The fuzzer drives them, too.
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use heartbeat_proto::codec::Frame;
+use heartbeat_proto::codec::{Frame, datagram};
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::fleet::{Handle, Progress};
 use heartbeat_proto::gateway::{GatewayConfig, Gone};
 use heartbeat_proto::{
     Action, Actions, Config, Echo, Event, Liveness, PeerState, PingId, Reason, Timestamp,
 };
-use proptest::prelude::*;
 
-use crate::world::{MS, SEC, World, bytes, ping, pong, quick};
+use super::world::{MS, SEC, World, bytes, ping, pong, quick};
 
-const PEERS: usize = 4;
+pub(crate) const PEERS: usize = 4;
 const PER_SOURCE: usize = 2;
 
 /// What may happen. Numbers choose among what there is.
 #[derive(Clone, Debug)]
-enum Op {
+pub(crate) enum Op {
     /// A ping, a goodbye, a beacon.
     Ping {
         from: usize,
@@ -67,34 +66,14 @@ enum Op {
     },
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let from = 0..ADDRESSES;
-    let epoch = 1..4_u32;
-    let which = 0..8_usize;
-    prop_oneof![
-        4 => (from.clone(), epoch.clone()).prop_map(|(from, epoch)| Op::Ping { from, epoch }),
-        1 => (from.clone(), 0..4_u32).prop_map(|(from, epoch)| Op::Goodbye { from, epoch }),
-        1 => (from.clone(), 0..4_u32).prop_map(|(from, epoch)| Op::Beacon { from, epoch }),
-        6 => which.clone().prop_map(|which| Op::Answer { which }),
-        1 => (which.clone(), from.clone()).prop_map(|(which, from)| Op::Moved { which, from }),
-        1 => (which, 0..6_u8).prop_map(|(which, what)| Op::Tampered { which, what }),
-        6 => (2..9_usize).prop_map(|but| Op::AnswerAll { but }),
-        1 => (from, prop::collection::vec(any::<u8>(), 0..40))
-            .prop_map(|(from, bytes)| Op::Garbage { from, bytes }),
-        8 => (1..400_u64).prop_map(|millis| Op::Pass { millis }),
-        8 => (1..9_usize).prop_map(|budget| Op::Advance { budget }),
-        1 => (0..PEERS).prop_map(|who| Op::Remove { who }),
-    ]
-}
-
-const ADDRESSES: usize = 6;
+pub(crate) const ADDRESSES: usize = 6;
 
 /// Two hosts with three ports each.
 fn place(n: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, (n / 3) as u8], 7000 + (n % 3) as u16))
 }
 
-struct Peer {
+pub(crate) struct Peer {
     handle: Handle,
     epoch: u32,
     state: PeerState<Deadline, Echo>,
@@ -103,15 +82,15 @@ struct Peer {
 }
 
 /// Nothing here is stateless, compact or fast.
-struct Naive {
+pub(crate) struct Naive {
     config: Config,
     peers: BTreeMap<SocketAddr, Peer>,
     challenges: Vec<(SocketAddr, Frame, u64)>,
     /// Every ping: to whom, and what.
     pings: Vec<(SocketAddr, Frame)>,
-    gone: Vec<(Handle, SocketAddr, Gone)>,
+    pub(crate) gone: Vec<(Handle, SocketAddr, Gone)>,
     sent: Vec<(SocketAddr, Frame)>,
-    joined: u64,
+    pub(crate) joined: u64,
 }
 
 impl Naive {
@@ -181,8 +160,13 @@ impl Naive {
                 self.tell(from, Event::PingReceived { id, stamp }, Some(pong(frame)), now);
             }
             Frame::Beacon { id, stamp, period, .. } if known == Some(id.epoch()) => {
-                let (stamp, period) = (Some(Timestamp::from_nanos(stamp)), period.expect("one"));
-                self.tell(from, Event::BeaconReceived { stamp, period }, None, now);
+                let stamp = Some(Timestamp::from_nanos(stamp));
+                let beacon = |period| Event::BeaconReceived { stamp, period };
+                self.tell(from, period.map_or(Event::FrameReceived, beacon), None, now);
+            }
+            Frame::Hello(hello) if known == Some(hello.epoch()) => {
+                let min_gap = hello.limits().min_gap();
+                self.tell(from, Event::LimitReceived { min_gap }, None, now);
             }
             Frame::Goodbye { epoch, .. } if known == Some(epoch) => {
                 self.tell(from, Event::GoodbyeReceived, None, now);
@@ -259,14 +243,14 @@ fn fresh(epoch: u32, now: Timestamp) -> PeerState<Deadline, Echo> {
     state
 }
 
-struct Both {
-    world: World,
-    naive: Naive,
+pub(crate) struct Both {
+    pub(crate) world: World,
+    pub(crate) naive: Naive,
     answered: usize,
 }
 
 impl Both {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let caps = GatewayConfig::new().peers(PEERS as u32).per_source(PER_SOURCE as u32);
         let naive = Naive {
             config: quick(),
@@ -332,7 +316,7 @@ impl Both {
         }
     }
 
-    fn play(&mut self, op: &Op) {
+    pub(crate) fn play(&mut self, op: &Op) {
         let pings = self.naive.pings.len();
         let recent = |which: usize| self.naive.pings[pings - 1 - which % pings.min(8)];
         match op {
@@ -369,11 +353,11 @@ impl Both {
                 }
             }
             Op::Garbage { from, bytes } => {
-                // What happens to be a frame is another operation's.
-                if heartbeat_proto::codec::datagram::decode(bytes).is_err() {
-                    let sent = self.world.raw(place(*from), bytes);
-                    self.compare(sent);
+                let sent = self.world.raw(place(*from), bytes);
+                if let Ok(frame) = datagram::decode(bytes) {
+                    self.naive.hear(&self.world, place(*from), &frame, self.world.now);
                 }
+                self.compare(sent);
             }
             Op::Pass { millis } => self.world.now += millis * MS,
             Op::Advance { budget } => while self.advance(*budget) == Progress::Pending {},
@@ -432,44 +416,4 @@ fn tampered(pong: &Frame, what: u8) -> Frame {
         _ => hold = Duration::from_millis(3),
     }
     Frame::Pong { id, handle, stamp, hold, calm, status }
-}
-
-fn run(ops: &[Op]) -> Both {
-    let mut both = Both::new();
-    for op in ops {
-        both.play(op);
-    }
-    both
-}
-
-/// The random lives are not all short: peers join, answer, die, leave and begin anew.
-#[test]
-fn lives_are_full() {
-    use proptest::strategy::ValueTree;
-    use proptest::test_runner::TestRunner;
-    let mut runner = TestRunner::deterministic();
-    let lives = prop::collection::vec(op(), 200..300);
-    let mut counted = BTreeMap::<&str, usize>::new();
-    let (mut joined, mut pongs) = (0, 0);
-    for _ in 0..20 {
-        let both = run(&lives.new_tree(&mut runner).expect("generates").current());
-        for (_, _, why) in &both.naive.gone {
-            *counted.entry(why.code()).or_default() += 1;
-        }
-        joined += both.naive.joined;
-        pongs += both.world.gateway.fleet().census().stats().pongs_received;
-    }
-    assert_eq!(counted.len(), 4, "{counted:?}");
-    assert!(counted.values().all(|n| *n > 10), "{counted:?}");
-    assert!(joined > 300 && pongs > 500, "{joined} joined, {pongs} pongs; {counted:?}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-
-    /// GW1 to GW9: same datagrams, same verdicts, same states.
-    #[test]
-    fn a_gateway_is_what_a_naive_one_is(ops in prop::collection::vec(op(), 1..150)) {
-        run(&ops);
-    }
 }

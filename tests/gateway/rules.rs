@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use heartbeat_proto::codec::{Frame, Hello, PING_LEN};
 use heartbeat_proto::fleet::Handle;
@@ -342,4 +343,33 @@ fn a_dead_peer_is_found_within_the_promise() {
     let bound = quick().worst_case_detection() + world.gateway.fleet().step();
     world.pass(u64::try_from(bound.as_nanos()).expect("short"), |_: SocketAddr| false);
     assert_eq!(world.out.gone, [(peer, host(1), Gone::Lost)]);
+}
+
+/// GW9: a burst is its datagrams one after the other.
+#[test]
+fn a_burst_is_taken_in_its_order() {
+    for many in [1, 40, 100] {
+        let mut world = World::new();
+        for n in 1..=many {
+            world.join(host(n), 9);
+        }
+        let sent = world.pass(310 * MS, |_| false);
+        // The newest to each.
+        let pings = sent.into_iter().filter(|(_, frame)| matches!(frame, Frame::Ping { .. }));
+        let pings: BTreeMap<SocketAddr, Frame> = pings.collect();
+        assert_eq!(pings.len(), many as usize);
+        let now = Timestamp::from_nanos(world.now);
+        let goodbye = bytes(&Frame::Goodbye { epoch: 9, reason: 0 });
+        let mut burst = world.gateway.burst(&mut world.out);
+        for (from, ping) in &pings {
+            burst.datagram(now, *from, &bytes(&pong(ping)));
+        }
+        for from in pings.keys() {
+            burst.datagram(now, *from, &goodbye);
+        }
+        drop(burst);
+        let stats = world.gateway.stats();
+        assert_eq!((stats.left, stats.dropped()), (many.into(), 0), "pongs first");
+        assert_eq!(world.gateway.fleet().census().stats().pongs_received, many.into());
+    }
 }

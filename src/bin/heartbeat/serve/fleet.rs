@@ -10,12 +10,14 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::hash::RandomState;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
 use heartbeat_proto::Config;
 use heartbeat_proto::adapter::StdClock;
+use heartbeat_proto::codec::auth::KeyRing;
 use heartbeat_proto::fleet::{GuardConfig, ShardedFleet};
 use heartbeat_proto::gateway::{Gateway, GatewayConfig, GatewayError};
 
@@ -52,6 +54,9 @@ pub(crate) struct FleetArgs {
     /// Hold verdicts for so long at most when half of all peers fall silent together
     #[arg(long, value_name = "SPAN", requires = "fleet", value_parser = humantime::parse_duration)]
     guard: Option<Duration>,
+    /// Seal all frames with the secret in this file, 16 bytes or more, as the key number 1
+    #[arg(long, value_name = "FILE", requires = "fleet")]
+    key: Option<PathBuf>,
 }
 
 /// What the threads have in common.
@@ -91,6 +96,7 @@ impl FleetArgs {
         let fleet = ShardedFleet::new(config, threads, random(), now);
         let fleet = fleet.map_err(|error| Usage::of("--fleet", error))?;
         let caps = self.caps(threads)?;
+        let keys = self.key.as_deref().map(keys).transpose()?;
         let mut gateways = Vec::new();
         for mut shard in fleet.into_shards() {
             if let Some(hold_most) = self.guard {
@@ -99,13 +105,19 @@ impl FleetArgs {
             }
             let secret = u128::from(random()) << 64 | u128::from(random());
             let gateway = Gateway::new(shard, caps, secret);
-            gateways.push(gateway.map_err(|error| Usage::of("--fleet", error))?);
+            let gateway = gateway.map_err(|error| Usage::of("--fleet", error))?;
+            gateways.push(match &keys {
+                Some(keys) => gateway.with_keys(keys.clone()),
+                None => gateway,
+            });
         }
         let sockets = bind(address, threads)
             .with_context(|| format!("cannot listen on {address}/udp, {threads} times"))?;
         let bound = sockets.first().context("no thread")?.local_addr()?;
         let on = if threads == 1 { "thread" } else { "threads" };
-        log.line(format_args!("listening on {bound}/udp: a fleet on {threads} {on}: {config}"));
+        let sealed = if keys.is_some() { ", sealed" } else { "" };
+        let fleet = format_args!("a fleet on {threads} {on}{sealed}: {config}");
+        log.line(format_args!("listening on {bound}/udp: {fleet}"));
         let seen = gateways.iter().map(|gateway| Mutex::new(Seen::of(gateway))).collect();
         let common = Arc::new(Common { clock, stopping: AtomicBool::new(false), seen });
         let mut running = Running { common, threads: Vec::new(), log: log.clone() };
@@ -145,6 +157,15 @@ impl FleetArgs {
         })?;
         Ok(caps)
     }
+}
+
+/// The secret is all of the file but the end of its last line.
+fn keys(path: &Path) -> Result<KeyRing, Usage> {
+    let secret = std::fs::read(path)
+        .map_err(|error| Usage::of("--key", format_args!("{}: {error}", path.display())))?;
+    let secret = secret.strip_suffix(b"\n").unwrap_or(&secret);
+    KeyRing::new(1, secret.strip_suffix(b"\r").unwrap_or(secret))
+        .map_err(|error| Usage::of("--key", format_args!("{}: {error}", path.display())))
 }
 
 /// As many sockets at one address as there are threads.

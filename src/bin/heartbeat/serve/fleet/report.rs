@@ -54,12 +54,13 @@ impl Seen {
             ),
             format!(
                 "census: {} datagrams in, {} out; dropped: {} refused, {} no frames, {} of no \
-                 use, {} pongs of nobody; lost: {} in, {} out",
+                 use, {} unsealed, {} pongs of nobody; lost: {} in, {} out",
                 counted.received,
                 counted.sent,
                 counted.refused(),
                 counted.malformed,
                 counted.unwanted + counted.answers_bad,
+                counted.unsealed,
                 counted.pongs_stale
                     + counted.pongs_misrouted
                     + counted.pongs_moved

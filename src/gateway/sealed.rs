@@ -1,0 +1,169 @@
+//! A gateway with keys: every frame is sealed but the two hellos that exchange the nonces
+//! (rules GW11, GW12).
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::address::Address;
+use super::join::tick;
+use super::seals::{Pair, Seals};
+use super::{Gateway, Outlet, Pong};
+use crate::codec::auth::{KeyRing, Opener, SEAL_LEN, Sealer};
+use crate::codec::{Frame, Hello, datagram};
+use crate::detector::Detector;
+use crate::fleet::{Fleet, Handle};
+use crate::negotiate::{Limits, Wish};
+use crate::time::Timestamp;
+
+/// A hello without seal has just this.
+const CLEAR_HELLO: usize = 56;
+
+impl<D: Detector> Gateway<D> {
+    /// With these keys, which peers have, too: all frames are sealed (`codec::auth`). For all peers
+    /// the same: whoever has the keys can join, and can forge what others say if it sees their
+    /// datagrams.
+    ///
+    /// A peer that moves to another address takes its place along, by its next pong. Peers that joined
+    /// before are found dead: call it at the beginning. Each peer costs about 100 bytes more,
+    /// each frame a digest or two.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyRing) -> Self {
+        let slots = Fleet::<D>::slots_for(self.config.peers as usize);
+        Self { seals: Seals::with(keys, slots), ..self }
+    }
+
+    /// The keys, to change them while it runs; `None`: it has none.
+    pub const fn keys_mut(&mut self) -> Option<&mut KeyRing> {
+        self.seals.keys_mut()
+    }
+
+    /// A datagram where all must be sealed.
+    #[inline(never)]
+    pub(super) fn sealed<O: Outlet>(
+        &mut self,
+        now: Timestamp,
+        from: SocketAddr,
+        bytes: &[u8],
+        out: &mut O,
+    ) {
+        let now = self.fleet.clamped(now);
+        let (Ok(claimed), Some(address)) = (datagram::decode(bytes), Address::new(from)) else {
+            return self.stats.malformed += 1;
+        };
+        if let (Frame::Hello(hello), CLEAR_HELLO) = (claimed, bytes.len()) {
+            return self.greet(now, address, &hello, out);
+        }
+        // Whose it claims to be; nothing of it counts before the tag is verified.
+        let peer = match claimed {
+            Frame::Pong { id, handle, .. } => self.named(id.epoch(), handle),
+            _ => self.book.find(&address).and_then(|place| self.fleet.at(place)),
+        };
+        let opened = peer.and_then(|peer| Some((peer, self.seals.open(peer.place(), bytes, now)?)));
+        match (opened, claimed) {
+            (Some((peer, frame)), _) => self.authentic(now, peer, address, &frame, out),
+            (None, Frame::Hello(hello)) => self.admit_sealed(now, address, &hello, bytes, out),
+            (None, _) => self.stats.unsealed += 1,
+        }
+    }
+
+    fn named(&self, epoch: u32, handle: u64) -> Option<Handle> {
+        let peer = Handle::new(u32::try_from(handle).ok()?, epoch);
+        self.fleet.contains(peer).then_some(peer)
+    }
+
+    /// The peer itself said so.
+    fn authentic<O: Outlet>(
+        &mut self,
+        now: Timestamp,
+        peer: Handle,
+        address: Address,
+        frame: &Frame,
+        out: &mut O,
+    ) {
+        let Some(home) = self.book.home(peer.place()).copied() else { return };
+        let epoch = match *frame {
+            Frame::Pong { id, handle, stamp, hold, calm, .. } => {
+                // GW12: it has moved.
+                if home.address != address && !self.moved(peer, address) {
+                    return self.stats.pongs_moved += 1;
+                }
+                let pong = Pong { id, handle, stamp, hold, calm };
+                return self.answered(now, address.socket(), &pong, out);
+            }
+            Frame::Ping { id, .. } | Frame::Beacon { id, .. } => id.epoch(),
+            Frame::Hello(hello) => hello.epoch(),
+            Frame::Goodbye { epoch, .. } => epoch,
+            Frame::Unknown { .. } => 0,
+        };
+        if epoch == home.epoch {
+            self.spoken(now, peer, frame, out);
+        } else {
+            self.stats.unwanted += 1;
+        }
+    }
+
+    /// Whether there is room for it at its new address.
+    fn moved(&mut self, peer: Handle, to: Address) -> bool {
+        let free = self.book.find(&to).is_none() && self.has_source(&to);
+        if free {
+            self.book.relocate(peer.place(), to);
+            self.stats.moved += 1;
+        }
+        free
+    }
+
+    /// GW11: a hello in the clear brings back another one, whose nonce is the challenge.
+    fn greet<O: Outlet>(&mut self, now: Timestamp, address: Address, hello: &Hello, out: &mut O) {
+        let epoch = hello.epoch();
+        if epoch == 0 {
+            return self.stats.unwanted += 1;
+        }
+        if !self.may_challenge(now, &address) {
+            return;
+        }
+        let nonce = self.secret.nonce(&address, epoch, hello.nonce(), tick(now));
+        if let Some(hello) = greeting(0, nonce) {
+            self.send_to(address.socket(), &Frame::Hello(hello), out);
+        }
+    }
+
+    /// GW11: a hello that is sealed with the nonce that was sent to that address (for epoch 0 none is).
+    fn admit_sealed<O: Outlet>(
+        &mut self,
+        now: Timestamp,
+        address: Address,
+        hello: &Hello,
+        bytes: &[u8],
+        out: &mut O,
+    ) {
+        let (epoch, theirs) = (hello.epoch(), hello.nonce());
+        let agreed = [0, 1].into_iter().find_map(|age| {
+            let sent = tick(now).wrapping_sub(age);
+            let ours = self.secret.nonce(&address, epoch, theirs, sent);
+            let mut opener = Opener::new(ours, theirs).ok()?;
+            opener.open(self.seals.keys()?, bytes, now).ok()?;
+            let sealer = Sealer::new(ours, theirs).ok()?;
+            Some((ours, Pair { sealer, opener }))
+        });
+        let Some((ours, pair)) = agreed else {
+            return self.stats.answers_bad += 1;
+        };
+        let Some((peer, home)) = self.seat(now, address, epoch, out) else { return };
+        self.seals.agree(peer.place(), pair);
+        if let Some(hello) = greeting(peer.epoch(), ours) {
+            let stamp = now.as_nanos().wrapping_add(self.secret.mask(peer));
+            self.send(peer, &home, &Frame::Hello(hello.with_stamp(stamp)), out);
+        }
+        self.begin(now, peer, &home, out);
+        // What the hello asks for.
+        self.spoken(now, peer, &Frame::Hello(*hello), out);
+    }
+}
+
+/// The gateway's hello: it judges by its own rules, and takes pings as they come.
+fn greeting(epoch: u32, nonce: u64) -> Option<Hello> {
+    let limits = Limits::new(Wish::NoPreference, None, Duration::ZERO).ok()?;
+    Some(Hello::new(epoch, nonce, limits))
+}
+
+const _: () = assert!(SEAL_LEN == 27);
