@@ -71,6 +71,7 @@
 
 #[cfg(feature = "gateway")]
 mod addressed;
+mod blocks;
 mod census;
 mod guard;
 mod guarded;
@@ -101,6 +102,7 @@ pub use snapshot::{Restoring, Saving};
 
 use self::guard::{Counted, Guard};
 use self::slab::Slab;
+use self::step::Told;
 use self::wheel::{Batch, MOST_SLOTS, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
@@ -135,6 +137,7 @@ pub struct Input {
 /// Many peers, each kept alive and found out as by a
 /// [`HeartbeatMachine`](crate::HeartbeatMachine) of its own. See the [module](self).
 #[derive(Debug)]
+#[repr(align(128))] // Two shards side by side write to no common line, nor to a pair of them.
 pub struct Fleet<D: Detector = Deadline> {
     profiles: Vec<Config<D>>,
     slab: Slab<D>,
@@ -245,7 +248,7 @@ impl<D: Detector> Fleet<D> {
                 return Err(FleetError::Full);
             }
             self.slab.grow(profile, self.seed, self.base);
-            self.wheel.grow();
+            self.wheel.reserve(self.slab.slots());
             if let Some(guard) = &mut self.guard {
                 guard.grow();
             }
@@ -270,7 +273,6 @@ impl<D: Detector> Fleet<D> {
         let state = *self.peer(handle)?;
         self.recount(handle.place(), &state, None);
         self.census.leave(state.liveness());
-        self.wheel.vacate(handle.place());
         self.slab.remove(handle.place());
         Ok(state)
     }
@@ -314,7 +316,7 @@ impl<D: Detector> Fleet<D> {
     ) -> Result<Actions, StaleHandle> {
         let now = self.clamp(now);
         self.held = None;
-        self.tell(handle, &event, now).ok_or(StaleHandle(handle))
+        self.tell(handle, &event, now).actions().ok_or(StaleHandle(handle))
     }
 
     /// Tells many peers, in this order; all at `now`. Faster than one by one: the memory of several
@@ -334,12 +336,14 @@ impl<D: Detector> Fleet<D> {
             for input in batch {
                 taken += 1;
                 let handle = input.handle;
-                let Some(actions) = self.tell(handle, &input.event, now) else {
-                    sink.stale(handle);
-                    continue;
-                };
-                if self.deliver(handle, actions, sink).is_break() {
-                    return taken;
+                match self.tell(handle, &input.event, now) {
+                    Told::Nobody => sink.stale(handle),
+                    Told::Answered(_) | Told::Heard => {}
+                    Told::Any(actions) => {
+                        if self.deliver(handle, actions, sink).is_break() {
+                            return taken;
+                        }
+                    }
                 }
             }
         }
@@ -371,14 +375,7 @@ impl<D: Detector> Fleet<D> {
         loop {
             while *left > 0 {
                 let Some(slot) = self.batch.pop() else { break };
-                if !self.wheel.is_taken(slot) {
-                    continue; // Something has happened to it since.
-                }
                 *left -= 1;
-                #[cfg(feature = "snapshot")]
-                if self.is_held(slot, now) {
-                    continue;
-                }
                 if self.tick(slot, now, sink).is_break() {
                     return Progress::Pending;
                 }
@@ -386,14 +383,11 @@ impl<D: Detector> Fleet<D> {
             if !self.batch.as_slice().is_empty() {
                 return Progress::Pending;
             }
-            let more = self.wheel.take(now, &mut self.batch, &mut look);
+            let more = self.wheel.take(now, &mut self.batch, &mut look, &mut self.slab);
             match (self.batch.as_slice(), more) {
                 ([], true) => return Progress::Pending,
                 ([], false) => return Progress::Done,
-                (slots, _) => {
-                    let touched = slots.iter().fold(0, |sum, slot| sum ^ self.slab.touch(*slot));
-                    core::hint::black_box(touched);
-                }
+                (slots, _) => self.touch(slots.iter().copied()),
             }
         }
     }
@@ -444,7 +438,7 @@ impl<D: Detector> Fleet<D> {
         let slot = self.slot_of(handle);
         if (slot as usize) < self.slab.slots() {
             let state = self.slab.get(slot);
-            if state.epoch() == handle.epoch() && !self.wheel.is_vacant(slot) {
+            if state.epoch() == handle.epoch() && !self.slab.is_vacant(slot) {
                 return Ok(state);
             }
         }
@@ -462,7 +456,7 @@ impl<D: Detector> Fleet<D> {
 
     /// All peers, in the order of their slots. To see those of one liveness, filter them.
     pub fn iter(&self) -> impl Iterator<Item = (Handle, &PeerState<D, Echo>)> {
-        let slots = (0..self.slab.slots() as u32).filter(|&slot| !self.wheel.is_vacant(slot));
+        let slots = (0..self.slab.slots() as u32).filter(|&slot| !self.slab.is_vacant(slot));
         slots.map(|slot| {
             let state = self.slab.get(slot);
             (self.name(slot, state.epoch()), state)

@@ -7,7 +7,13 @@
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "std", feature = "codec", feature = "sim", feature = "fleet"))]
+#[cfg(any(
+    feature = "std",
+    feature = "codec",
+    feature = "sim",
+    feature = "fleet",
+    feature = "assignment"
+))]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
@@ -17,6 +23,8 @@ mod action;
 pub mod adapter;
 #[cfg(feature = "detectors")]
 pub mod advisor;
+#[cfg(feature = "assignment")]
+pub mod assignment;
 pub mod backoff;
 #[cfg(feature = "codec")]
 pub mod codec;

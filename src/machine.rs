@@ -51,7 +51,7 @@ use crate::jitter;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason, Transition};
 use crate::state::{AMBIGUOUS, PeerState, Reprobe, SPOILED, Waiting};
-use crate::steady::{self, Answered, Probed};
+use crate::steady::{self, Answered, Beat, Probed};
 use crate::time::{Timestamp, nanos};
 
 /// From here on the clock is exhausted (rule T6): no sum of a stamp and four spans overflows below.
@@ -153,6 +153,13 @@ pub(crate) fn step<D, L>(
                 return answered.tell(out);
             }
         }
+        Event::BeaconReceived { .. } | Event::PingReceived { .. } if now < *due => {
+            if let Some(next) = beat(config, state, &event, now) {
+                *due = next;
+                out.heard = true;
+                return;
+            }
+        }
         Event::Tick if now >= *due => {
             if let Some(probed) = probe(config, state, now) {
                 *due = probed.next;
@@ -184,6 +191,26 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
         assert_no_other(config, before, event, now, NEVER, (state, answered.next, &out));
     }
     Some(answered)
+}
+
+/// [`steady::beat`] by this event, if it is one; nothing was due before `now`.
+#[inline(always)]
+pub(crate) fn beat<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    event: &Event,
+    now: u64,
+) -> Option<u64> {
+    #[cfg(debug_assertions)]
+    let before = *state;
+    let next = steady::beat(config, state, &Beat::of(config, event)?, now)?;
+    #[cfg(debug_assertions)]
+    {
+        let mut out = Actions::default();
+        out.heard = true;
+        assert_no_other(config, before, *event, now, NEVER, (state, next, &out));
+    }
+    Some(next)
 }
 
 /// [`steady::probe`].

@@ -234,6 +234,12 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.word.0 & ASKED == WANTED && self.judges_newest()
     }
 
+    /// Steady, and nothing is waited for.
+    #[inline]
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.word.0 & (SPECIAL | WAITING.mask()) == STEADY
+    }
+
     /// Steady; nothing is out, and the last evidence excuses no slot.
     #[inline(always)]
     pub(crate) const fn awaits_nothing(&self) -> bool {

@@ -1,5 +1,6 @@
-//! The two steps that nearly every call is: a healthy peer answers its newest ping in time
-//! ([`answer`]), and a healthy peer's next ping is due ([`probe`]). They are short-cuts through the
+//! The steps that nearly every call is: a healthy peer answers its newest ping in time
+//! ([`answer`]), a healthy peer's next ping is due ([`probe`]), and where the pings are the peer's, a
+//! beat of a healthy one ([`beat`]). They are short-cuts through the
 //! rules, not rules: each asks at first whether the case is the common one, in a handful of
 //! comparisons, and does in one piece what the parts of a [`Call`](crate::machine) would have done.
 //! Where debug assertions are on, the long way is taken as well each time, and what comes out is
@@ -13,7 +14,7 @@ use crate::action::Actions;
 use crate::config::Config;
 use crate::deadlines::NEVER;
 use crate::detector::{Detector, Evidence, Sign, Trust};
-use crate::event::PingId;
+use crate::event::{Event, PingId};
 use crate::jitter;
 use crate::ledger::{Answer, Ledger, Query};
 use crate::machine::END_OF_TIME;
@@ -101,6 +102,70 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
 /// Whether a detector's state is small enough to be copied for nothing; others take the long way.
 const fn is_small<D: Detector>() -> bool {
     size_of::<D::State>() <= 64
+}
+
+/// A beat came from a peer to whom we send nothing, and nothing was due before it (rules E1, J3,
+/// J13): the next wake-up. `None`: it was anything else, and nothing is changed.
+#[inline(always)]
+pub(crate) fn beat<D: Detector, L: Ledger>(
+    config: &Config<D>,
+    state: &mut PeerState<D, L>,
+    beat: &Beat,
+    now: u64,
+) -> Option<u64> {
+    if !is_small::<D>() || !state.is_quiet() || !config.only_listens() || now > END_OF_TIME {
+        return None;
+    }
+    let mut detector = state.detector;
+    let trust = trust(config, state.ev, state.rtt);
+    let evidence = Evidence {
+        sign: Sign::Beat,
+        at: Timestamp::from_nanos(now),
+        silence_nanos: now.saturating_sub(state.ev).min(2 * config.ceiling),
+        seq: beat.seq,
+        stamp: beat.stamp,
+        period_nanos: beat.period.unwrap_or(config.interval),
+        rtt_nanos: None,
+        in_pause: false,
+    };
+    config.detector.learn_in(&mut detector, &evidence, &trust);
+    let trust = Trust { since: now, ..trust };
+    let trust_ends = config.detector.deadline(&detector, &trust).as_nanos();
+    let beat_ends = match config.detector.beat_deadline(&detector, &trust) {
+        Some(known) => known.as_nanos().min(NEVER - 1),
+        None => now + config.interval + config.window,
+    };
+    let ends = trust_ends.min(beat_ends);
+    if ends < now {
+        return None; // In spite of the beat: it came too late to be trusted.
+    }
+    (state.detector, state.ev) = (detector, now);
+    state.set_heard_traffic(true);
+    Some((ends.min(now + config.ceiling) + 1).min(keepalive(config, state)))
+}
+
+/// What a beat says.
+pub(crate) struct Beat {
+    pub(crate) seq: Option<u32>,
+    pub(crate) stamp: Option<Timestamp>,
+    /// What the peer promises.
+    pub(crate) period: Option<u64>,
+}
+
+impl Beat {
+    /// A beacon, or a ping that is not answered anyway.
+    #[inline(always)]
+    pub(crate) fn of<D>(config: &Config<D>, event: &Event) -> Option<Self> {
+        match *event {
+            Event::BeaconReceived { stamp, period } => {
+                Some(Self { seq: None, stamp, period: Some(nanos(period)) })
+            }
+            Event::PingReceived { id, stamp } if !config.answers() => {
+                Some(Self { seq: Some(id.seq()), stamp, period: None })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What [`probe`] did.

@@ -53,6 +53,20 @@ mod detectors {
         Learnt<Probes>, Learnt<Ranked<180>>, Learnt<RoundTrips>, Learnt<Ticks>);
 }
 
+#[cfg(feature = "gateway")]
+mod gateway {
+    use heartbeat_proto::gateway::{Gateway, GatewayConfig, GatewayError, GatewayStats, Gone};
+
+    use super::{copy, plain};
+
+    /// A gateway goes to the thread of its socket.
+    const fn moves<T: Send + Sync + Unpin + 'static>() {}
+
+    all!(plain: GatewayConfig, GatewayError, GatewayStats, Gone);
+    all!(copy: GatewayConfig, GatewayError, GatewayStats, Gone);
+    all!(moves: Gateway);
+}
+
 #[test]
 fn errors_are_errors() {
     fn is_error<T: core::error::Error + Send + Sync + 'static>() {}

@@ -43,9 +43,18 @@ pub(crate) struct Figures {
 }
 
 pub(crate) fn drive<S: Structure>(plan: &Plan) -> Figures {
+    drive_made(plan, S::new)
+}
+
+/// The structure may be made beforehand; then its memory is not measured, nor if other threads
+/// allocate.
+pub(crate) fn drive_made<S: Structure>(
+    plan: &Plan,
+    make: impl FnOnce(&Work) -> (S, Vec<S::Key>),
+) -> Figures {
     let evict = vec![1_u64; plan.evict_mib << 17];
     let (heap_before, resident_before) = (live_heap(), resident());
-    let (mut structure, keys) = S::new(&plan.work);
+    let (mut structure, keys) = make(&plan.work);
     let mut network = Network::<S>::new(plan.work, keys);
     let mut out = Out { pings: Vec::new(), verdicts: 0 };
     let watch = Stopwatch::new();
@@ -72,8 +81,8 @@ pub(crate) fn drive<S: Structure>(plan: &Plan) -> Figures {
     }
     let (heap_full, resident_full) = (live_heap(), resident());
     drop(structure);
-    figures.heap = heap_full - live_heap();
-    let drivers = live_heap() - heap_before;
+    figures.heap = heap_full.saturating_sub(live_heap());
+    let drivers = live_heap().saturating_sub(heap_before);
     figures.resident = resident_full.saturating_sub(resident_before + drivers);
     figures
 }
@@ -131,7 +140,7 @@ impl<S: Structure> Network<S> {
     }
 }
 
-fn live_heap() -> u64 {
+pub(crate) fn live_heap() -> u64 {
     let stats = HEAP.stats();
     // Bytes that reallocation added or gave back are in the first two already.
     (stats.bytes_allocated - stats.bytes_deallocated) as u64

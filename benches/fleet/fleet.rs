@@ -12,13 +12,17 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 mod drive;
+mod edges;
 mod monitor;
+mod plot;
 mod report;
+mod shards;
 mod stopwatch;
 mod structure;
 mod structures;
 mod work;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,6 +30,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::drive::{Figures, Plan};
 use crate::report::{Row, Temperature};
+use crate::shards::Crowd;
 use crate::structures::Name;
 use crate::work::{Mode, Work};
 
@@ -57,6 +62,20 @@ struct Arguments {
     /// How much is read before each cold step. More than the caches hold, or it is not cold.
     #[arg(long, default_value_t = 96)]
     evict_mib: usize,
+    /// Draws what a heartbeat costs by the number of peers into this folder (SVG).
+    #[arg(long)]
+    plots: Option<PathBuf>,
+    /// Instead of all that: so many shards on as many threads, with all the peers each, beside as
+    /// many processes with a fleet each.
+    #[arg(long)]
+    shards: Option<usize>,
+    /// Instead of all that: the longest calls while a fleet grows, while peers come and go, and when
+    /// all fall silent.
+    #[arg(long)]
+    edges: bool,
+    /// How many come and go then.
+    #[arg(long, default_value_t = 10_000_000)]
+    churned: u32,
     /// One structure's one run, in this process: prints bare numbers.
     #[arg(long, hide = true)]
     run: Option<u64>,
@@ -64,20 +83,36 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let (Some(shards), &[peers, ..]) = (arguments.shards, arguments.peers.as_slice()) {
+        let crowd = Crowd { shards, peers, steps: arguments.steps };
+        return match arguments.run {
+            Some(run) => shards::be_one_run(crowd, run),
+            None => shards::compare(crowd, arguments.runs),
+        };
+    }
     if let Some(run) = arguments.run {
         return be_one_run(&arguments, run);
     }
+    if arguments.edges {
+        return arguments
+            .peers
+            .iter()
+            .try_for_each(|&peers| edges::measure(peers, arguments.churned));
+    }
     println!("{}", report::HEADER);
+    let mut all = Vec::new();
     for &mode in &arguments.modes {
         for &peers in &arguments.peers {
             for &temperature in &arguments.temperatures {
                 let rows = measure(&arguments, mode, temperature, peers)?;
                 rows.iter().for_each(|row| println!("{row}"));
                 report::ratios(&rows);
+                all.extend(rows);
             }
         }
     }
-    Ok(())
+    report::growth(&all);
+    arguments.plots.as_deref().map_or(Ok(()), |folder| plot::all(folder, &all))
 }
 
 /// All structures in turn, several times.

@@ -46,6 +46,11 @@ impl Row {
         })
     }
 
+    /// A ping, its pong, and what they are of a step.
+    pub(crate) fn heartbeat_ns(&self) -> f64 {
+        self.pong_ns() + self.ping_ns()
+    }
+
     pub(crate) fn sim_second_ms(&self) -> f64 {
         self.median(|run| {
             let seconds = run.steps as f64 * STEP as f64 / 1e9;
@@ -116,5 +121,42 @@ pub(crate) fn ratios(rows: &[Row]) {
         );
         show("bytes, best task", least(Kind::Task, &Row::bytes_per_peer), &Row::bytes_per_peer);
         show("bytes, best other", least(Kind::Other, &Row::bytes_per_peer), &Row::bytes_per_peer);
+    }
+}
+
+/// How much more a heartbeat costs with more peers, beside how much more a store to a random record
+/// does, and what the model says.
+///
+/// The model: what a heartbeat costs where all is cached (warm, the fewest peers), and for each line
+/// that it touches what a store costs more than it does there. The lines: of a pong two of the state
+/// and one of marks; of a ping the same, one of marks more at the end of its window, and those of the
+/// two entries, of which nineteen share one.
+pub(crate) fn growth(rows: &[Row]) {
+    const LINES: f64 = 3.0 + 3.0 + 1.0 + 2.0 / 19.0;
+    for row in rows.iter().filter(|row| row.name.kind() == Kind::Ours) {
+        let cached =
+            |other: &&Row| other.mode == row.mode && other.temperature == Temperature::Warm;
+        let limit = |of: &Row| {
+            let like = |other: &&Row| {
+                let same = (other.mode, other.temperature, other.peers);
+                other.name.kind() == Kind::Limit && same == (of.mode, of.temperature, of.peers)
+            };
+            rows.iter().find(like)
+        };
+        let own = rows.iter().filter(cached).filter(|other| other.name == row.name);
+        let Some(base) = own.min_by_key(|other| other.peers) else { continue };
+        let (Some(then), Some(now)) = (limit(base), limit(row)) else { continue };
+        let line = (now.pong_ns() - then.pong_ns()).max(0.0);
+        println!(
+            "growth {:7} {} {:8} {:13}: {:5.2} times, stores {:5.2} times; {:4.0} ns, by the model {:4.0} ns",
+            word(&row.mode),
+            word(&row.temperature),
+            row.peers,
+            word(&row.name),
+            row.heartbeat_ns() / base.heartbeat_ns(),
+            now.heartbeat_ns() / then.heartbeat_ns(),
+            row.heartbeat_ns(),
+            base.heartbeat_ns() + LINES * line,
+        );
     }
 }

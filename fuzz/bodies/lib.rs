@@ -23,6 +23,7 @@ pub mod config;
 pub mod datagram;
 pub mod detector;
 pub mod differential;
+pub mod fleet;
 pub mod gateway;
 mod input;
 pub mod machine;
@@ -31,6 +32,8 @@ pub mod machine;
 mod model;
 #[path = "../../tests/gateway/naive.rs"]
 mod naive;
+#[path = "../../tests/fleet/ops.rs"]
+mod ops;
 pub mod pair;
 mod rules;
 #[path = "../../tests/reference/script.rs"]
@@ -39,6 +42,9 @@ mod silence;
 pub mod stream;
 pub mod supervisor;
 pub mod trace;
+#[path = "../../tests/fleet/twins.rs"]
+#[allow(dead_code, reason = "more of it is asked where it lives")]
+mod twins;
 mod watch;
 pub mod wish;
 #[path = "../../tests/gateway/world.rs"]
@@ -57,7 +63,7 @@ pub fn trace_if_asked() {
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus as well.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 13] = [
     ("machine", machine::run),
     ("pair", pair::run),
     ("differential", differential::run),
@@ -69,5 +75,6 @@ pub const TARGETS: [(&str, Body); 12] = [
     ("detector", detector::run),
     ("trace", trace::run),
     ("wish", wish::run),
+    ("fleet", fleet::run),
     ("gateway", gateway::run),
 ];

@@ -10,7 +10,7 @@ impl<D: Detector> Fleet<D> {
     /// Who is in this place.
     #[inline]
     pub(crate) fn at(&self, slot: u32) -> Option<Handle> {
-        let taken = (slot as usize) < self.slab.slots() && !self.wheel.is_vacant(slot);
+        let taken = (slot as usize) < self.slab.slots() && !self.slab.is_vacant(slot);
         taken.then(|| self.name(slot, self.slab.get(slot).epoch()))
     }
 

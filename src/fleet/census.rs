@@ -83,6 +83,12 @@ impl Census {
         self.rtts.record_nanos(u64::from(rtt_micros) * 1000);
     }
 
+    /// A beat was heard.
+    #[inline]
+    pub(super) fn record_beat(&mut self, event: &Event) {
+        self.stats.count_event(event);
+    }
+
     /// A ping left.
     #[inline]
     pub(super) fn record_ping<D>(&mut self, late_by: u64, now: u64, config: &Config<D>) {

@@ -3,17 +3,18 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::array;
 use core::cmp::Reverse;
 
 use super::handle::Profile;
-use super::wheel::CHUNK;
+use super::wheel::{CHUNK, Mark, Marks};
 use crate::detector::Detector;
 use crate::jitter;
 use crate::ledger::Echo;
 use crate::state::PeerState;
 
 /// The states, in chunks that never move, so that growth is no pause. All peers of a chunk have the
-/// same profile. Which slots are vacant is the wheel's to know; here they are a list of free ones,
+/// same profile. Whether a slot is vacant is told by its mark; the free ones of a profile are a list,
 /// each with the number of the next one in the place of its sequence number.
 #[derive(Debug)]
 pub(crate) struct Slab<D: Detector> {
@@ -24,8 +25,27 @@ pub(crate) struct Slab<D: Detector> {
 
 #[derive(Debug)]
 struct Chunk<D: Detector> {
-    states: Box<[PeerState<D, Echo>]>,
+    groups: Box<[Group<D>; GROUPS]>,
     profile: Profile,
+}
+
+/// Peers whose states and marks are near each other: their marks are one cache line, on the page of
+/// their states.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Group<D: Detector> {
+    marks: [Mark; GROUP],
+    states: [PeerState<D, Echo>; GROUP],
+}
+
+const GROUP: usize = 16;
+const GROUPS: usize = CHUNK / GROUP;
+
+/// All that is kept of a peer.
+pub(super) struct Peer<'a, D: Detector> {
+    pub(super) state: &'a mut PeerState<D, Echo>,
+    pub(super) mark: &'a mut Mark,
+    pub(super) profile: Profile,
 }
 
 const NONE: u32 = u32::MAX;
@@ -56,7 +76,7 @@ impl<D: Detector> Slab<D> {
     pub(crate) fn grow(&mut self, profile: Profile, seed: u64, base: u32) {
         let first = self.slots() as u32;
         let free = PeerState::idle(0, 0);
-        let mut states = vec![free; CHUNK].into_boxed_slice();
+        let mut states = vec![free; CHUNK];
         for (state, slot) in states.iter_mut().zip(first..) {
             state.epoch = jitter::epoch(seed.wrapping_add(jitter::mix((base | slot).into())));
         }
@@ -70,7 +90,7 @@ impl<D: Detector> Slab<D> {
     pub(crate) fn adopt(
         &mut self,
         profile: Profile,
-        mut states: Box<[PeerState<D, Echo>]>,
+        mut states: Vec<PeerState<D, Echo>>,
         is_free: impl Fn(usize) -> bool,
     ) {
         let first = self.slots() as u32;
@@ -82,7 +102,13 @@ impl<D: Detector> Slab<D> {
                 *next = first + at as u32;
             }
         }
-        self.chunks.push(Chunk { states, profile });
+        let group = |states: &[PeerState<D, Echo>]| Group {
+            marks: [Mark::vacant(); GROUP],
+            states: array::from_fn(|at| states[at]),
+        };
+        let groups: Box<[_]> = states.chunks_exact(GROUP).map(group).collect();
+        let Ok(groups) = groups.try_into() else { unreachable!("a chunk of states") };
+        self.chunks.push(Chunk { groups, profile });
     }
 
     /// Puts a peer into a free slot: which, and under which epoch, one more than that of its last
@@ -99,7 +125,9 @@ impl<D: Detector> Slab<D> {
     pub(crate) fn remove(&mut self, slot: u32) {
         let profile = self.profile(slot).index();
         let next = self.free[profile];
-        self.get_mut(slot).seq = next;
+        let peer = self.peer_mut(slot);
+        peer.mark.vacate();
+        peer.state.seq = next;
         self.free[profile] = slot;
     }
 
@@ -108,27 +136,70 @@ impl<D: Detector> Slab<D> {
         self.chunks[slot as usize / CHUNK].profile
     }
 
+    /// Whether nobody is in this slot, which is there.
+    #[inline]
+    pub(crate) fn is_vacant(&self, slot: u32) -> bool {
+        self.mark(slot).is_vacant()
+    }
+
     #[inline]
     pub(crate) fn get(&self, slot: u32) -> &PeerState<D, Echo> {
-        &self.chunks[slot as usize / CHUNK].states[slot as usize % CHUNK]
+        let (group, at) = place(slot);
+        &self.chunks[slot as usize / CHUNK].groups[group].states[at]
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: u32) -> &mut PeerState<D, Echo> {
-        &mut self.chunks[slot as usize / CHUNK].states[slot as usize % CHUNK]
+        self.peer_mut(slot).state
     }
 
-    /// The state and its profile, in one look.
+    /// The peer of a slot that is there.
     #[inline]
-    pub(crate) fn peer_mut(&mut self, slot: u32) -> (&mut PeerState<D, Echo>, Profile) {
-        let chunk = &mut self.chunks[slot as usize / CHUNK];
-        (&mut chunk.states[slot as usize % CHUNK], chunk.profile)
+    pub(super) fn peer_mut(&mut self, slot: u32) -> Peer<'_, D> {
+        self.chunks[slot as usize / CHUNK].peer_mut(slot)
     }
 
-    /// Something of the state's first and last line: so that it comes near.
+    /// The peer of any slot; `None`: it is not there.
+    #[inline]
+    pub(super) fn find_mut(&mut self, slot: u32) -> Option<Peer<'_, D>> {
+        self.chunks.get_mut(slot as usize / CHUNK).map(|chunk| chunk.peer_mut(slot))
+    }
+
+    /// Something of the mark and of the state's first and last line: so that they come near.
     #[inline]
     pub(crate) fn touch(&self, slot: u32) -> u64 {
-        let state = self.get(slot);
-        state.ev ^ u64::from(state.epoch)
+        let Some(chunk) = self.chunks.get(slot as usize / CHUNK) else { return 0 };
+        let (group, at) = place(slot);
+        let group = &chunk.groups[group];
+        let state = &group.states[at];
+        state.ev ^ u64::from(state.epoch) ^ u64::from(group.marks[at].is_vacant())
     }
+}
+
+impl<D: Detector> Chunk<D> {
+    #[inline]
+    fn peer_mut(&mut self, slot: u32) -> Peer<'_, D> {
+        let (group, at) = place(slot);
+        let group = &mut self.groups[group];
+        Peer { state: &mut group.states[at], mark: &mut group.marks[at], profile: self.profile }
+    }
+}
+
+impl<D: Detector> Marks for Slab<D> {
+    #[inline]
+    fn mark(&self, slot: u32) -> Mark {
+        let (group, at) = place(slot);
+        self.chunks[slot as usize / CHUNK].groups[group].marks[at]
+    }
+
+    #[inline]
+    fn mark_mut(&mut self, slot: u32) -> &mut Mark {
+        self.peer_mut(slot).mark
+    }
+}
+
+/// The group of a slot in its chunk, and the place there.
+#[inline]
+const fn place(slot: u32) -> (usize, usize) {
+    (slot as usize / GROUP % GROUPS, slot as usize % GROUP)
 }

@@ -66,16 +66,15 @@
 //! * The check finds damage, not malice: keep snapshots where nobody else writes. Bytes made up
 //!   with a valid check cannot do more than make up peers.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::portion::{self, Header, Portion, Record, SnapshotError};
+use super::slab::Peer;
 use super::wheel::{CHUNK, MOST_SLOTS};
 use super::{Fleet, Handle, Profile, Progress};
 use crate::deadlines::Deadlines;
 use crate::detector::Detector;
 use crate::jitter;
-use crate::ledger::Echo;
 use crate::state::kept::Kept;
 use crate::state::{PeerState, Waiting};
 use crate::time::Timestamp;
@@ -144,7 +143,7 @@ impl<D: Detector> Fleet<D> {
         let config = &self.profiles[profile];
         let records = slots.map(|slot| {
             let state = self.slab.get(slot);
-            let kept = (!self.wheel.is_vacant(slot)).then(|| state.keep(config, now));
+            let kept = (!self.slab.is_vacant(slot)).then(|| state.keep(config, now));
             Record { epoch: state.epoch(), kept }
         });
         saving.before = portion::write(&header, records, out);
@@ -219,7 +218,7 @@ impl<D: Detector> Fleet<D> {
         let profile = Profile::new(header.profile);
         let config = &self.profiles[profile.index()];
         let first = self.slab.slots() as u32;
-        let states: Box<[PeerState<D, Echo>]> = (first..)
+        let states = (first..)
             .zip(records)
             .map(|(slot, record)| {
                 let epoch = raised(record.epoch, self.base | slot, self.seed);
@@ -229,7 +228,7 @@ impl<D: Detector> Fleet<D> {
             })
             .collect();
         self.slab.adopt(profile, states, |at| records[at].kept.is_none());
-        self.wheel.grow();
+        self.wheel.reserve(self.slab.slots());
         for (slot, record) in (first..).zip(records).filter(|(_, record)| record.kept.is_some()) {
             let state = self.slab.get(slot);
             let config = &self.profiles[profile.index()];
@@ -238,9 +237,9 @@ impl<D: Detector> Fleet<D> {
             } else {
                 Deadlines::of(config, state).first()
             };
-            self.wheel.set(slot, due);
             self.census.enter(state.liveness());
             told(self.name(slot, record.epoch), self.name(slot, state.epoch()));
+            self.wheel.set(slot, due, &mut self.slab);
         }
     }
 
@@ -249,13 +248,13 @@ impl<D: Detector> Fleet<D> {
     /// caller is never found due.)
     #[inline]
     pub(super) fn is_held(&mut self, slot: u32, now: u64) -> bool {
-        let (state, profile) = self.slab.peer_mut(slot);
+        let Peer { state, profile, .. } = self.slab.peer_mut(slot);
         if state.waiting() != Waiting::Resume {
             return false;
         }
         let due = state.release(&self.profiles[profile.index()]);
         if due > now {
-            self.wheel.set(slot, due);
+            self.wheel.set(slot, due, &mut self.slab);
         }
         due > now
     }

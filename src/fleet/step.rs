@@ -6,14 +6,42 @@ use super::Fleet;
 use super::guard::{Counted, Suspect, convicts_by_silence};
 use super::handle::Handle;
 use super::sink::Sink;
-use super::wheel::Standing;
+use super::slab::Peer;
+use super::wheel::Filing;
 use crate::action::Actions;
 use crate::deadlines::{Deadlines, NEVER};
 use crate::detector::Detector;
 use crate::event::Event;
-use crate::machine::{answer, probe, step};
+use crate::machine::{answer, beat, probe, step};
 use crate::report::Before;
+use crate::steady::Answered;
 use crate::time::Timestamp;
+
+/// What came of an event.
+pub(super) enum Told {
+    /// The handle names nobody.
+    Nobody,
+    /// It was a pong, and there is nothing to do.
+    Answered(Answered),
+    /// It was a beat, and there is nothing to do.
+    Heard,
+    Any(Actions),
+}
+
+impl Told {
+    /// As a single machine answers.
+    #[inline]
+    pub(super) fn actions(self) -> Option<Actions> {
+        let mut actions = Actions::default();
+        match self {
+            Self::Nobody => return None,
+            Self::Answered(answered) => answered.tell(&mut actions),
+            Self::Heard => actions.heard = true,
+            Self::Any(actions) => return Some(actions),
+        }
+        Some(actions)
+    }
+}
 
 impl<D: Detector> Fleet<D> {
     /// T1, for all peers at once.
@@ -26,47 +54,70 @@ impl<D: Detector> Fleet<D> {
         self.now
     }
 
-    /// `None`: the handle names nobody.
-    #[inline]
-    pub(super) fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Option<Actions> {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the most frequent answer is never built")]
+    pub(super) fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Told {
         let slot = self.slot_of(handle);
-        if slot as usize >= self.slab.slots() {
-            return None;
+        let Some(peer) = self.slab.find_mut(slot) else { return Told::Nobody };
+        if peer.state.epoch() != handle.epoch() {
+            return Told::Nobody;
         }
-        let (state, profile) = self.slab.peer_mut(slot);
-        let standing = self.wheel.standing(slot, now);
-        if state.epoch() != handle.epoch() || standing == Standing::Vacant {
-            return None;
-        }
-        if let (Event::PongReceived { id, hold, calm: false, .. }, Standing::NotDue) =
-            (*event, standing)
-        {
-            // The short-cut of `step`, without a look at the deadlines before it.
-            let config = &self.profiles[profile.index()];
-            if let Some(answered) = answer(config, state, id, hold, now) {
-                self.census.record_answer(answered.rtt_micros);
-                self.wheel.set(slot, answered.next);
-                let mut actions = Actions::default();
-                answered.tell(&mut actions);
-                return Some(actions);
+        if self.wheel.is_before(*peer.mark, now) {
+            // The short-cuts of `step`, without a look at the deadlines before them.
+            let config = &self.profiles[peer.profile.index()];
+            match *event {
+                Event::PongReceived { id, hold, calm: false, .. } => {
+                    if let Some(answered) = answer(config, peer.state, id, hold, now) {
+                        let filing = self.wheel.wake_at(answered.next, peer.mark);
+                        self.file(slot, filing);
+                        self.census.record_answer(answered.rtt_micros);
+                        return Told::Answered(answered);
+                    }
+                }
+                Event::BeaconReceived { .. } | Event::PingReceived { .. } => {
+                    if let Some(next) = beat(config, peer.state, event, now) {
+                        let filing = self.wheel.wake_at(next, peer.mark);
+                        self.file(slot, filing);
+                        self.census.record_beat(event);
+                        return Told::Heard;
+                    }
+                }
+                _ => {}
             }
+        } else if peer.mark.is_vacant() {
+            return Told::Nobody;
         }
-        Some(self.apply(slot, *event, now))
+        Told::Any(self.apply(slot, *event, now))
+    }
+
+    #[inline]
+    fn file(&mut self, slot: u32, filing: Option<Filing>) {
+        if let Some(filing) = filing {
+            self.wheel.file(slot, filing, &self.slab);
+        }
     }
 
     /// The slot is due.
     #[inline]
     pub(super) fn tick<S: Sink>(&mut self, slot: u32, now: u64, sink: &mut S) -> ControlFlow<()> {
-        let (state, profile) = self.slab.peer_mut(slot);
-        let config = &self.profiles[profile.index()];
-        let handle = Handle::new(self.base | slot, state.epoch());
+        let peer = self.slab.peer_mut(slot);
+        if !peer.mark.is_taken() {
+            return ControlFlow::Continue(()); // Something has happened to it since.
+        }
+        let config = &self.profiles[peer.profile.index()];
+        let handle = Handle::new(self.base | slot, peer.state.epoch());
         // The other short-cut.
-        if let Some(probed) = probe(config, state, now) {
+        if let Some(probed) = probe(config, peer.state, now) {
+            let filing = self.wheel.wake_at(probed.next, peer.mark);
             self.census.record_ping(now - probed.due, now, config);
-            self.wheel.set(slot, probed.next);
+            self.file(slot, filing);
             let mut actions = Actions::default();
             actions.ping(probed.id, now);
             return sink.take(handle, actions);
+        }
+        #[cfg(feature = "snapshot")]
+        if self.is_held(slot, now) {
+            return ControlFlow::Continue(());
         }
         let actions = self.apply(slot, Event::Tick, now);
         self.deliver(handle, actions, sink)
@@ -87,7 +138,7 @@ impl<D: Detector> Fleet<D> {
         guarded: bool,
     ) -> Actions {
         let mut actions = Actions::default();
-        let (state, profile) = self.slab.peer_mut(slot);
+        let Peer { state, profile, .. } = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];
         let mut due = Deadlines::of(config, state).first();
         let before = Before::of(state, due);
@@ -105,7 +156,8 @@ impl<D: Detector> Fleet<D> {
             }
             guard.count(slot, Counted::of(config, &old), Counted::of(config, state), now);
         }
-        self.wheel.set(slot, due);
+        self.wheel.set(slot, due, &mut self.slab);
+        let state = self.slab.get(slot);
         self.census.record(config, state, before, &event, now, &actions);
         actions
     }
@@ -128,18 +180,14 @@ impl<D: Detector> Fleet<D> {
     }
 
     pub(super) fn reschedule(&mut self, slot: u32) {
-        let (state, profile) = self.slab.peer_mut(slot);
+        let Peer { state, profile, .. } = self.slab.peer_mut(slot);
         let due = Deadlines::of(&self.profiles[profile.index()], state).first();
-        self.wheel.set(slot, due);
+        self.wheel.set(slot, due, &mut self.slab);
     }
 
     /// Brings the records of these slots near, all at the same time.
     #[inline]
     pub(super) fn touch(&self, slots: impl Iterator<Item = u32>) {
-        let all = self.slab.slots();
-        let known = slots.filter(|slot| (*slot as usize) < all);
-        core::hint::black_box(known.fold(0, |sum, slot| {
-            sum ^ self.slab.touch(slot) ^ u64::from(self.wheel.is_vacant(slot))
-        }));
+        core::hint::black_box(slots.fold(0, |sum, slot| sum ^ self.slab.touch(slot)));
     }
 }

@@ -12,47 +12,100 @@
 //! ([`stale_limit`]): nobody can fill the memory by what it makes us put forward.
 
 use alloc::boxed::Box;
-use alloc::vec;
-use alloc::vec::Vec;
 
+use super::blocks::{Block, Blocks, NO_BLOCK};
 use crate::deadlines::NEVER;
 
-/// Steps that lie ahead: a power of two. What is due later is looked at in the last of them.
+/// Steps for which there are buckets: a power of two. What is due later is met in the last of them,
+/// and filed again.
 pub(crate) const BUCKETS: usize = 4096;
 const LAST: u64 = BUCKETS as u64 - 1;
 
 /// Slots are numbered in three bytes.
 pub(crate) const MOST_SLOTS: usize = 1 << 24;
 
-/// Slots whose marks lie together, and are made at once.
+/// Slots for which room is made at once.
 pub(crate) const CHUNK: usize = 1024;
 
-const NO_BLOCK: u32 = u32::MAX;
-
-/// What the wheel keeps for each slot.
+/// What the wheel wants kept for each slot; at first the slot is vacant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
-    /// The bucket of the wake-up, [`TAKEN`], [`NO_WAKE`] or [`VACANT`].
+pub(super) struct Mark {
+    /// The last sixteen bits of the step of the wake-up, while the slot is [`WAITS`].
     wake: u16,
-    /// The bucket of the valid entry, or [`UNFILED`].
+    /// The bucket of the valid entry, or [`UNFILED`]; above it, how the slot stands.
     filed: u16,
 }
 
-/// It was taken in a batch, and nobody has said yet when it is due again.
-const TAKEN: u16 = u16::MAX - 2;
-const NO_WAKE: u16 = u16::MAX - 1;
-const VACANT: u16 = u16::MAX;
-const UNFILED: u16 = u16::MAX;
-const _: () = assert!(BUCKETS < TAKEN as usize);
+/// Where the marks are: beside what else there is of a slot, so that one look finds both.
+pub(super) trait Marks {
+    fn mark(&self, slot: u32) -> Mark;
+    fn mark_mut(&mut self, slot: u32) -> &mut Mark;
+}
 
-/// What the wheel knows of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Nobody is there.
-    Vacant,
-    /// Nothing is due before the end of the present step.
-    NotDue,
-    PerhapsDue,
+/// The furthest step of a wake-up: what is due later is looked at then.
+const FURTHEST: u64 = u16::MAX as u64;
+
+const UNFILED: u16 = BUCKETS as u16;
+const ENTRY: u16 = 2 * UNFILED - 1;
+
+const WAITS: u16 = 0;
+/// It was taken in a batch, and nobody has said yet when it is due again.
+const TAKEN: u16 = ENTRY + 1;
+const NEVER_DUE: u16 = 2 * TAKEN;
+const VACANT: u16 = 3 * TAKEN;
+const STANDING: u16 = !ENTRY;
+
+impl Mark {
+    pub(super) const fn vacant() -> Self {
+        Self { wake: 0, filed: VACANT | UNFILED }
+    }
+
+    #[inline]
+    pub(super) const fn is_vacant(self) -> bool {
+        self.stands() == VACANT
+    }
+
+    /// Whether the slot is due, by a batch, and nothing was said of it since.
+    #[inline]
+    pub(super) const fn is_taken(self) -> bool {
+        self.stands() == TAKEN
+    }
+
+    /// The slot is free; its entry is dropped when it is met.
+    pub(super) const fn vacate(&mut self) {
+        self.stand(VACANT);
+    }
+
+    #[inline]
+    const fn stands(self) -> u16 {
+        self.filed & STANDING
+    }
+
+    #[inline]
+    const fn stand(&mut self, standing: u16) {
+        self.filed = self.filed & ENTRY | standing;
+    }
+
+    /// The bucket of the valid entry, or [`UNFILED`].
+    #[inline]
+    const fn entry(self) -> u16 {
+        self.filed & ENTRY
+    }
+
+    /// How many steps the wake-up lies after `hand`.
+    #[inline]
+    const fn ahead(self, hand: u64) -> u64 {
+        self.wake.wrapping_sub(hand as u16) as u64
+    }
+}
+
+/// An entry that is to be made.
+#[must_use]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filing {
+    bucket: u16,
+    /// There is an entry already, later: a stale one from now on.
+    leaves_stale: bool,
 }
 
 /// Slots that are due, in the order in which they were found.
@@ -97,11 +150,10 @@ pub(crate) struct Wheel {
     shift: u32,
     /// The number of the first step that is not emptied yet.
     hand: u64,
-    marks: Vec<Box<[Mark]>>,
     /// The first block of each bucket; only the first may be less than full.
-    heads: Box<[u32]>,
+    heads: Box<[u32; BUCKETS]>,
     /// The buckets that have a block.
-    used: Box<[u64]>,
+    used: Box<[u64; BUCKETS / 64]>,
     blocks: Blocks,
     /// The next block to be swept.
     broom: u32,
@@ -114,9 +166,8 @@ impl Wheel {
         Self {
             shift,
             hand: now >> shift,
-            marks: Vec::new(),
-            heads: vec![NO_BLOCK; BUCKETS].into_boxed_slice(),
-            used: vec![0; BUCKETS / 64].into_boxed_slice(),
+            heads: Box::new([NO_BLOCK; BUCKETS]),
+            used: Box::new([0; BUCKETS / 64]),
             blocks: Blocks::default(),
             broom: 0,
         }
@@ -127,76 +178,76 @@ impl Wheel {
         1 << self.shift
     }
 
-    /// Room for a chunk of slots more, all vacant. Nothing else allocates.
-    pub(crate) fn grow(&mut self) {
-        let mark = Mark { wake: VACANT, filed: UNFILED };
-        self.marks.push(vec![mark; CHUNK].into_boxed_slice());
-        let slots = self.marks.len() * CHUNK;
+    /// Room for the entries of so many slots in all. Nothing else allocates.
+    pub(crate) fn reserve(&mut self, slots: usize) {
         let entries = slots + stale_limit(slots);
         // All blocks full but the first of each bucket.
         self.blocks.reserve(entries.div_ceil(Block::MOST) + BUCKETS.min(entries));
     }
 
-    pub(crate) fn is_vacant(&self, slot: u32) -> bool {
-        self.mark(slot).wake == VACANT
-    }
-
-    /// Whether the slot is due, by a batch, and nothing was said of it since.
-    pub(crate) fn is_taken(&self, slot: u32) -> bool {
-        self.mark(slot).wake == TAKEN
-    }
-
-    /// The slot is free; its entry is dropped when it is met.
-    pub(crate) fn vacate(&mut self, slot: u32) {
-        self.mark_mut(slot).wake = VACANT;
-    }
-
-    /// What is known of the slot at `now`, in one look.
+    /// Whether the slot waits for a wake-up that lies after the present step.
     #[inline]
-    pub(crate) fn standing(&self, slot: u32, now: u64) -> Standing {
-        match self.mark(slot).wake {
-            VACANT => Standing::Vacant,
-            wake if wake < TAKEN && self.hand + self.ahead(wake) > now >> self.shift => {
-                Standing::NotDue
-            }
-            _ => Standing::PerhapsDue,
-        }
+    pub(super) fn is_before(&self, mark: Mark, now: u64) -> bool {
+        mark.stands() == WAITS && self.hand + mark.ahead(self.hand) > now >> self.shift
     }
 
-    /// The slot is due at `due`, or never ([`NEVER`]).
+    /// The slot is due at `due`, or never ([`NEVER`]). What is returned is to be [filed](Self::file)
+    /// before anything else.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of every pong")]
+    pub(super) fn wake_at(&self, due: u64, mark: &mut Mark) -> Option<Filing> {
+        if due == NEVER {
+            mark.stand(NEVER_DUE);
+            return None;
+        }
+        let ahead = (due >> self.shift).saturating_sub(self.hand).min(FURTHEST);
+        mark.wake = (self.hand + ahead) as u16;
+        let entry = mark.entry();
+        if entry != UNFILED && distance(self.hand, entry) <= ahead {
+            mark.filed = WAITS | entry; // It is met in time.
+            return None;
+        }
+        let bucket = self.bucket(ahead.min(LAST));
+        mark.filed = WAITS | bucket;
+        Some(Filing { bucket, leaves_stale: entry != UNFILED })
+    }
+
     #[inline]
-    pub(crate) fn set(&mut self, slot: u32, due: u64) {
-        let ahead = (due >> self.shift).saturating_sub(self.hand).min(LAST);
-        let wake = if due == NEVER { NO_WAKE } else { self.bucket(ahead) };
-        let hand = self.hand;
-        let mark = self.mark_mut(slot);
-        mark.wake = wake;
-        let filed = mark.filed;
-        if due == NEVER || (filed != UNFILED && distance(hand, filed) <= ahead) {
-            return; // The entry is met in time.
+    pub(super) fn file(&mut self, slot: u32, filing: Filing, marks: &impl Marks) {
+        if filing.leaves_stale {
+            self.pay_for_stale(marks);
         }
-        mark.filed = wake;
-        if filed != UNFILED {
-            self.pay_for_stale();
+        self.enter(slot, filing.bucket);
+    }
+
+    /// [`wake_at`](Self::wake_at), and all that comes of it.
+    pub(super) fn set(&mut self, slot: u32, due: u64, marks: &mut impl Marks) {
+        if let Some(filing) = self.wake_at(due, marks.mark_mut(slot)) {
+            self.file(slot, filing, marks);
         }
-        self.enter(slot, wake);
     }
 
     #[inline(never)]
-    fn pay_for_stale(&mut self) {
+    fn pay_for_stale(&mut self, marks: &impl Marks) {
         for _ in 0..SWEEPS {
-            self.sweep();
+            self.sweep(marks);
         }
     }
 
     /// Fills `batch` with slots that are due in steps that have ended by `now`, looking at about
     /// `look` entries at most; tells whether there may be more.
-    pub(crate) fn take(&mut self, now: u64, batch: &mut Batch, look: &mut usize) -> bool {
+    pub(super) fn take(
+        &mut self,
+        now: u64,
+        batch: &mut Batch,
+        look: &mut usize,
+        marks: &mut impl Marks,
+    ) -> bool {
         let end = now >> self.shift;
         (batch.len, batch.taken) = (0, 0);
         while self.hand < end {
             let bucket = self.bucket(0);
-            let head = self.heads[bucket as usize];
+            let head = self.heads[bucket as usize % BUCKETS];
             if head == NO_BLOCK {
                 self.hand = match self.next_used() {
                     Some(ahead) => end.min(self.hand + ahead),
@@ -214,11 +265,10 @@ impl Wheel {
                 core::hint::black_box(self.blocks.get(block.next).len); // It comes near meanwhile.
             }
             // All marks at first: a branch on each as it comes would wait for the memory each time.
-            let slots = (0..block.len as usize).map(|at| block.slot(at));
-            let near = slots.clone().fold(0, |sum, slot| sum ^ self.mark(slot).wake);
+            let near = block.iter().fold(0, |sum, slot| sum ^ marks.mark(slot).wake);
             core::hint::black_box(near);
-            for slot in slots {
-                self.meet(slot, bucket, batch);
+            for slot in block.iter() {
+                self.meet(slot, bucket, batch, marks.mark_mut(slot));
             }
         }
         false
@@ -226,21 +276,20 @@ impl Wheel {
 
     /// An entry of the step at the hand.
     #[inline]
-    fn meet(&mut self, slot: u32, bucket: u16, batch: &mut Batch) {
-        let mark = self.mark_mut(slot);
-        if mark.filed != bucket {
-            return; // Stale.
-        }
-        let wake = mark.wake;
-        if wake == bucket {
-            *mark = Mark { wake: TAKEN, filed: UNFILED };
-            batch.push(slot);
-        } else if wake < TAKEN {
-            mark.filed = wake;
-            self.enter(slot, wake);
-        } else {
-            mark.filed = UNFILED;
-        }
+    fn meet(&mut self, slot: u32, bucket: u16, batch: &mut Batch, mark: &mut Mark) {
+        if mark.filed == WAITS | bucket {
+            let ahead = mark.ahead(self.hand);
+            if ahead == 0 {
+                mark.filed = TAKEN | UNFILED;
+                batch.push(slot);
+            } else {
+                let bucket = self.bucket(ahead.min(LAST));
+                mark.filed = WAITS | bucket;
+                self.enter(slot, bucket);
+            }
+        } else if mark.entry() == bucket {
+            mark.filed = mark.stands() | UNFILED;
+        } // Else it is stale.
     }
 
     /// The end of the first step with an entry: not later than anything is due. `None`: nothing is.
@@ -274,7 +323,7 @@ impl Wheel {
     /// Into the bucket's first block; into a new one if that is full.
     #[inline]
     fn enter(&mut self, slot: u32, bucket: u16) {
-        let head = self.heads[bucket as usize];
+        let head = self.heads[bucket as usize % BUCKETS];
         if head == NO_BLOCK || !self.blocks.get_mut(head).push(slot) {
             self.enter_new_block(slot, bucket, head);
         }
@@ -282,14 +331,14 @@ impl Wheel {
 
     #[inline(never)]
     fn enter_new_block(&mut self, slot: u32, bucket: u16, next: u32) {
-        self.used[bucket as usize / 64] |= 1 << (bucket % 64);
-        self.heads[bucket as usize] = self.blocks.take(bucket, next);
-        let _ = self.blocks.get_mut(self.heads[bucket as usize]).push(slot);
+        self.used[bucket as usize / 64 % (BUCKETS / 64)] |= 1 << (bucket % 64);
+        self.heads[bucket as usize % BUCKETS] = self.blocks.take(bucket, next);
+        let _ = self.blocks.get_mut(self.heads[bucket as usize % BUCKETS]).push(slot);
     }
 
     /// Drops the bucket's last entry: that of its first block.
     fn drop_last(&mut self, bucket: u16) {
-        let head = self.heads[bucket as usize];
+        let head = self.heads[bucket as usize % BUCKETS];
         let block = self.blocks.get_mut(head);
         block.len -= 1;
         if block.len == 0 {
@@ -302,14 +351,14 @@ impl Wheel {
     #[inline]
     fn unlink(&mut self, bucket: u16, head: u32, next: u32) {
         self.blocks.free(head);
-        self.heads[bucket as usize] = next;
+        self.heads[bucket as usize % BUCKETS] = next;
         if next == NO_BLOCK {
-            self.used[bucket as usize / 64] &= !(1 << (bucket % 64));
+            self.used[bucket as usize / 64 % (BUCKETS / 64)] &= !(1 << (bucket % 64));
         }
     }
 
     /// Drops what is stale in one block, by the last entry of its bucket in its place.
-    fn sweep(&mut self) {
+    fn sweep(&mut self, marks: &impl Marks) {
         self.broom = if self.broom + 1 < self.blocks.made() { self.broom + 1 } else { 0 };
         let mut at = 0;
         loop {
@@ -318,11 +367,11 @@ impl Wheel {
                 return;
             }
             let (slot, bucket) = (block.slot(at), block.bucket);
-            if self.mark(slot).filed == bucket {
+            if marks.mark(slot).entry() == bucket {
                 at += 1;
                 continue;
             }
-            let head = self.heads[bucket as usize];
+            let head = self.heads[bucket as usize % BUCKETS];
             if let Some(last) = self.blocks.last(head) {
                 self.blocks.get_mut(self.broom).put(at, last);
                 self.drop_last(bucket);
@@ -335,21 +384,6 @@ impl Wheel {
     #[inline]
     const fn bucket(&self, ahead: u64) -> u16 {
         ((self.hand + ahead) & LAST) as u16
-    }
-
-    #[inline]
-    const fn ahead(&self, bucket: u16) -> u64 {
-        distance(self.hand, bucket)
-    }
-
-    #[inline]
-    fn mark(&self, slot: u32) -> Mark {
-        self.marks[slot as usize / CHUNK][slot as usize % CHUNK]
-    }
-
-    #[inline]
-    fn mark_mut(&mut self, slot: u32) -> &mut Mark {
-        &mut self.marks[slot as usize / CHUNK][slot as usize % CHUNK]
     }
 }
 
@@ -371,118 +405,4 @@ const _: () = assert!(Block::MOST == 19 && Blocks::CHUNK == 64 && SWEEPS == 4);
 #[inline]
 const fn distance(hand: u64, bucket: u16) -> u64 {
     (bucket as u64).wrapping_sub(hand) & LAST
-}
-
-/// A cache line of slot numbers.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Block {
-    next: u32,
-    bucket: u16,
-    /// 0: it is free, and `next` is the next free one.
-    len: u8,
-    slots: [[u8; 3]; Self::MOST],
-}
-
-const _: () = assert!(size_of::<Block>() == 64);
-
-impl Block {
-    const MOST: usize = 19;
-    const FREE: Self = Self { next: NO_BLOCK, bucket: 0, len: 0, slots: [[0; 3]; Self::MOST] };
-
-    #[inline]
-    fn slot(&self, at: usize) -> u32 {
-        let [low, middle, high] = self.slots[at];
-        u32::from_le_bytes([low, middle, high, 0])
-    }
-
-    #[inline]
-    fn put(&mut self, at: usize, slot: u32) {
-        let [low, middle, high, _] = slot.to_le_bytes();
-        self.slots[at] = [low, middle, high];
-    }
-
-    /// False: it is full.
-    #[inline]
-    fn push(&mut self, slot: u32) -> bool {
-        let at = self.len as usize;
-        if at == Self::MOST {
-            return false;
-        }
-        self.put(at, slot);
-        self.len += 1;
-        true
-    }
-}
-
-/// All blocks: made in chunks, never given back.
-#[derive(Debug)]
-struct Blocks {
-    chunks: Vec<Box<[Block]>>,
-    free: u32,
-}
-
-impl Default for Blocks {
-    fn default() -> Self {
-        Self { chunks: Vec::new(), free: NO_BLOCK }
-    }
-}
-
-impl Blocks {
-    const CHUNK: usize = 64;
-
-    fn made(&self) -> u32 {
-        (self.chunks.len() * Self::CHUNK) as u32
-    }
-
-    /// At least so many blocks in all.
-    fn reserve(&mut self, most: usize) {
-        while (self.made() as usize) < most {
-            let first = self.made();
-            self.chunks.push(vec![Block::FREE; Self::CHUNK].into_boxed_slice());
-            for block in (first..self.made()).rev() {
-                self.free(block);
-            }
-        }
-    }
-
-    #[inline]
-    fn get(&self, block: u32) -> &Block {
-        &self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
-    }
-
-    #[inline]
-    fn get_mut(&mut self, block: u32) -> &mut Block {
-        &mut self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
-    }
-
-    fn free(&mut self, block: u32) {
-        let next = self.free;
-        let freed = self.get_mut(block);
-        (freed.next, freed.len) = (next, 0);
-        self.free = block;
-    }
-
-    /// A free block, as the first of the bucket.
-    fn take(&mut self, bucket: u16, next: u32) -> u32 {
-        if self.free == NO_BLOCK {
-            debug_assert!(false, "more entries than `grow` has made room for");
-            self.reserve(self.made() as usize + 1);
-        }
-        let taken = self.free;
-        self.free = self.get(taken).next;
-        let block = self.get_mut(taken);
-        (block.next, block.bucket) = (next, bucket);
-        taken
-    }
-
-    /// The last entry of this block.
-    #[inline]
-    fn last(&self, block: u32) -> Option<u32> {
-        if block == NO_BLOCK {
-            return None;
-        }
-        let block = self.get(block);
-        Some(block.slot(block.len as usize - 1))
-    }
 }

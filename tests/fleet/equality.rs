@@ -4,30 +4,11 @@ use core::time::Duration;
 
 use heartbeat_proto::detector::{Compact, Deadline, Detector};
 use heartbeat_proto::fleet::{Doubt, GuardConfig};
-use heartbeat_proto::{Config, Mode, Verdict};
 use proptest::prelude::*;
 
-use crate::lives::{Op, op};
+use crate::lives::op;
+use crate::ops::{Op, configs};
 use crate::twins::Pair;
-
-fn configs<D: Detector>(detector: D) -> Vec<Config<D>> {
-    let base = Config::builder()
-        .interval(Duration::from_millis(300))
-        .timeout(Duration::from_millis(900))
-        .attempts(3)
-        .detector(detector);
-    vec![
-        base.build().expect("valid"),
-        base.write_reports(true)
-            .reopen_after(2)
-            .accept_gap(Duration::from_millis(100))
-            .police(2, 3, Verdict::Report)
-            .keepalive(Duration::from_millis(500))
-            .build()
-            .expect("valid"),
-        base.mode(Mode::Responder).build().expect("valid"),
-    ]
-}
 
 fn run<D: Detector>(detector: D, guard: Option<GuardConfig>, ops: &[Op]) -> u64 {
     let mut pair = Pair::new(configs(detector), guard);

@@ -1,78 +1,8 @@
-//! What may happen to a fleet: operations, and random lives made of them.
+//! Random lives of a fleet.
 
 use proptest::prelude::*;
 
-pub(crate) const MS: u64 = 1_000_000;
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Say {
-    Start,
-    /// The answer to the newest ping but so many.
-    Pong(u32),
-    /// The same, without what the echo ledger needs for older ones.
-    BarePong(u32),
-    CalmPong,
-    Ping,
-    Beacon,
-    Frame,
-    Limit(u16),
-    PingDue,
-    Written,
-    Progress,
-    Blocked,
-    Suspend,
-    Resume,
-    Hold(bool),
-    Drain,
-    Close,
-    Goodbye,
-    Tick,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Op {
-    Insert {
-        profile: usize,
-        peers: usize,
-    },
-    /// So many times 20 ms of a healthy life.
-    Live {
-        rounds: usize,
-    },
-    /// All that are new are started.
-    Start,
-    /// All answer their newest ping, if they have not yet; but one in so many.
-    Answer {
-        but: usize,
-    },
-    Remove {
-        who: usize,
-    },
-    Reconnect {
-        who: usize,
-    },
-    Tell {
-        who: usize,
-        say: Say,
-    },
-    Batch {
-        tells: Vec<(usize, Say)>,
-        enough: usize,
-    },
-    Advance {
-        budget: usize,
-        enough: usize,
-    },
-    /// Advances until all is done.
-    Finish,
-    Pass {
-        nanos: u64,
-    },
-    /// The clock steps back.
-    Back {
-        nanos: u64,
-    },
-}
+use crate::ops::{MS, Op, Say};
 
 pub(crate) fn say() -> impl Strategy<Value = Say> {
     prop_oneof![

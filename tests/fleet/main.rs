@@ -7,6 +7,7 @@ mod guard;
 mod handles;
 mod lives;
 mod memory;
+mod ops;
 mod schedule;
 mod sharded;
 #[cfg(feature = "snapshot")]

@@ -13,7 +13,7 @@ use heartbeat_proto::{
     Timestamp,
 };
 
-use crate::lives::{MS, Op, Say};
+use super::ops::{MS, Op, Say};
 
 /// What one peer is told, as the fleet and its twin are.
 pub(crate) struct Twin<D: Detector> {

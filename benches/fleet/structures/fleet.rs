@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use heartbeat_proto::detector::Detector;
-use heartbeat_proto::fleet::{Fleet, Handle, Input, Progress};
+use heartbeat_proto::fleet::{Fleet, Handle, Input, Progress, ShardedFleet};
 use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Mode as Part, Timestamp};
 
 use crate::structure::{Out, Structure};
@@ -29,7 +29,9 @@ pub(crate) struct Ping {
 const HOLD: Duration = Duration::from_micros(50);
 
 fn config<D: Detector + Default>(work: &Work, class: u32) -> Config<D> {
-    let interval = work.class_interval(class);
+    // The longest gap there is: in passive mode the order of the beats is new in each round.
+    let rounds = if work.mode == Mode::Passive { 2 } else { 1 };
+    let interval = work.class_interval(class) * rounds;
     let builder = Config::builder().detector(D::default()).interval(Duration::from_nanos(interval));
     let builder = if work.mode == Mode::Passive {
         let timeout = Duration::from_nanos(work.timeout);
@@ -41,28 +43,39 @@ fn config<D: Detector + Default>(work: &Work, class: u32) -> Config<D> {
     builder.jitter_percent(work.jitter_percent()).build().expect("valid")
 }
 
+impl<D: Detector + Default> Ours<D> {
+    /// So many, with the peers of the work each.
+    pub(crate) fn shards(work: &Work, shards: usize) -> Vec<(Self, Vec<Handle>)> {
+        let start = Timestamp::EPOCH;
+        let step = Duration::from_nanos(STEP);
+        let mut fleet =
+            ShardedFleet::with_step(config(work, 0), shards, 7, start, step).expect("valid");
+        for class in 1..work.classes() {
+            fleet.add_profile(config(work, class)).expect("valid");
+        }
+        let profiles: Vec<_> = fleet.profiles().collect();
+        let mut keys = vec![Vec::new(); shards];
+        for peer in 0..work.peers {
+            let profile = profiles[peer as usize % profiles.len()];
+            for _ in 0..shards {
+                let handle = fleet.insert(profile, start).expect("there is room");
+                let _ = fleet.handle(handle, Event::Start, start).expect("just inserted");
+                keys[usize::from(handle.shard())].push(handle);
+            }
+        }
+        let verdict = if work.mode == Mode::Passive { Liveness::Lost } else { Liveness::Suspect };
+        let ours = |fleet| Self { fleet, verdict, verdicts: 0 };
+        fleet.into_shards().into_iter().map(ours).zip(keys).collect()
+    }
+}
+
 impl<D: Detector + Default> Structure for Ours<D> {
     type Key = Handle;
     type Ping = Ping;
     type Pong = Input;
 
     fn new(work: &Work) -> (Self, Vec<Handle>) {
-        let start = Timestamp::EPOCH;
-        let step = Duration::from_nanos(STEP);
-        let mut fleet = Fleet::with_step(config(work, 0), 7, start, step).expect("valid");
-        for class in 1..work.classes() {
-            fleet.add_profile(config(work, class)).expect("valid");
-        }
-        let profiles: Vec<_> = fleet.profiles().collect();
-        let insert = |peer: u32| {
-            let profile = profiles[peer as usize % profiles.len()];
-            let handle = fleet.insert(profile, start).expect("there is room");
-            let _ = fleet.handle(handle, Event::Start, start).expect("just inserted");
-            handle
-        };
-        let keys = (0..work.peers).map(insert).collect();
-        let verdict = if work.mode == Mode::Passive { Liveness::Lost } else { Liveness::Suspect };
-        (Self { fleet, verdict, verdicts: 0 }, keys)
+        Self::shards(work, 1).pop().expect("one")
     }
 
     fn pong(ping: Ping) -> Input {
@@ -73,8 +86,9 @@ impl<D: Detector + Default> Structure for Ours<D> {
     }
 
     fn beat(key: Handle, now: u64) -> Input {
+        const LONGEST_GAP: Duration = Duration::from_secs(60);
         let stamp = Some(Timestamp::from_nanos(now.saturating_sub(20_000_000)));
-        let event = Event::BeaconReceived { stamp, period: Duration::from_secs(30) };
+        let event = Event::BeaconReceived { stamp, period: LONGEST_GAP };
         Input { handle: key, event }
     }
 

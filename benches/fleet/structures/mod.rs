@@ -2,7 +2,7 @@
 
 mod btree;
 mod delay_queue;
-mod fleet;
+pub(crate) mod fleet;
 mod heap;
 mod hhwt;
 mod lazy_wheel;

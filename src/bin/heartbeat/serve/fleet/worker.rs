@@ -30,10 +30,15 @@ pub(super) struct Worker {
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// How often is told what was seen.
-const TELL: Duration = Duration::from_millis(200);
+const TELL: Duration = Duration::from_millis(250);
 
-/// Batches that are read before the fleet is looked at again.
-const READS: usize = 32;
+/// Reading goes before judging, but not for longer than half of the usual slack: a peer whose call
+/// is later than that is asked once more before it is given up.
+const READING: Duration = Duration::from_millis(25);
+
+/// Where datagrams come faster than one in so long, they are read so often only: a system call
+/// and a waking thread for each of them cost many times what the rest does.
+const NAP: Duration = Duration::from_millis(1);
 
 /// Peers that are looked at before the socket is again.
 const BUDGET: usize = 1024;
@@ -48,10 +53,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl Worker {
     pub(super) fn run(mut self) {
         let mut tell_at = self.now();
+        let mut heard_at = None;
         while !self.common.stopping.load(Ordering::Relaxed) {
             let due = self.gateway.next_deadline();
             let wait = due.map(|due| due.saturating_duration_since(self.now()));
-            self.read(wait.unwrap_or(GLANCE).min(GLANCE));
+            let wait = wait.unwrap_or(GLANCE).min(GLANCE);
+            let read = self.read(wait);
             let now = self.now();
             let mut wire = Wire { sender: &mut self.sender, log: &self.log };
             // What is left is due in the next round, after what has come meanwhile.
@@ -62,31 +69,48 @@ impl Worker {
                 self.tell();
                 tell_at = now.saturating_add(TELL);
             }
+            if read > 0 {
+                let dense =
+                    |at: Timestamp| now.saturating_duration_since(at) < NAP.saturating_mul(2);
+                let dense = heard_at.is_some_and(dense);
+                heard_at = Some(now);
+                if dense && wait > NAP {
+                    std::thread::sleep(NAP);
+                }
+            }
         }
         self.farewell();
         self.tell();
     }
 
-    /// What has come, if need be after a wait.
-    fn read(&mut self, mut wait: Duration) {
+    /// Whatever has come, if need be after a wait. Returns how many.
+    fn read(&mut self, mut wait: Duration) -> usize {
         let clock = self.common.clock;
         let mut wire = Wire { sender: &mut self.sender, log: &self.log };
         let mut burst = self.gateway.burst(&mut wire);
-        for _ in 0..READS {
+        let (mut count, mut until) = (0, None);
+        loop {
             // One look at the clock for all that came together.
             let mut now = None;
             let read = self.receiver.receive(wait, |from, _, bytes| {
                 burst.datagram(*now.get_or_insert_with(|| clock.now()), from, bytes);
             });
-            match read {
-                Ok(0) => break,
-                Ok(_) => wait = Duration::ZERO,
+            match (read, now) {
+                (Ok(read), Some(now)) => {
+                    count += read;
+                    wait = Duration::ZERO;
+                    if now >= *until.get_or_insert_with(|| now.saturating_add(READING)) {
+                        return count;
+                    }
+                }
+                (Ok(_), None) => return count,
                 // Word of an earlier datagram that found nobody.
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
-                Err(error) => {
+                (Err(error), _) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+                (Err(error), _) => {
                     drop(burst);
                     self.log.line(format_args!("udp: {error}"));
-                    return std::thread::sleep(PAUSE);
+                    std::thread::sleep(PAUSE);
+                    return count;
                 }
             }
         }

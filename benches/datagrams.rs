@@ -1,7 +1,7 @@
 //! What a gateway adds to the system calls: decoding, telling the fleet, encoding; by packet, at
 //! 30 s between two pings, with caches warm and cold (all of them written over between two steps).
 //!
-//! `cargo bench --bench gateway --features gateway [-- PEERS SECONDS]`
+//! `cargo bench --bench datagrams --features gateway [-- PEERS SECONDS]`
 //!
 //! Prints `caches peers pong_ns lone_pong_ns ping_ns`: a pong in a burst, one that is told at once,
 //! and a ping that is sent; medians of the simulated seconds.

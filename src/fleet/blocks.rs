@@ -1,0 +1,129 @@
+//! [`Blocks`]: cache lines of slot numbers, chained into the buckets of the wheel.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+pub(super) const NO_BLOCK: u32 = u32::MAX;
+
+/// A cache line of slot numbers.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct Block {
+    pub(super) next: u32,
+    pub(super) bucket: u16,
+    /// 0: it is free, and `next` is the next free one.
+    pub(super) len: u8,
+    slots: [[u8; 3]; Self::MOST],
+}
+
+const _: () = assert!(size_of::<Block>() == 64);
+
+impl Block {
+    pub(super) const MOST: usize = 19;
+    const FREE: Self = Self { next: NO_BLOCK, bucket: 0, len: 0, slots: [[0; 3]; Self::MOST] };
+
+    #[inline]
+    pub(super) fn slot(&self, at: usize) -> u32 {
+        unpacked(self.slots[at])
+    }
+
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + Clone {
+        self.slots[..self.len as usize].iter().map(|slot| unpacked(*slot))
+    }
+
+    #[inline]
+    pub(super) fn put(&mut self, at: usize, slot: u32) {
+        let [low, middle, high, _] = slot.to_le_bytes();
+        self.slots[at] = [low, middle, high];
+    }
+
+    /// False: it is full.
+    #[inline]
+    pub(super) fn push(&mut self, slot: u32) -> bool {
+        let at = self.len as usize;
+        if at == Self::MOST {
+            return false;
+        }
+        self.put(at, slot);
+        self.len += 1;
+        true
+    }
+}
+
+#[inline]
+const fn unpacked([low, middle, high]: [u8; 3]) -> u32 {
+    u32::from_le_bytes([low, middle, high, 0])
+}
+
+/// All blocks: made in chunks, never given back.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    chunks: Vec<Box<[Block; Self::CHUNK]>>,
+    free: u32,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), free: NO_BLOCK }
+    }
+}
+
+impl Blocks {
+    pub(super) const CHUNK: usize = 64;
+
+    pub(super) fn made(&self) -> u32 {
+        (self.chunks.len() * Self::CHUNK) as u32
+    }
+
+    /// At least so many blocks in all.
+    pub(super) fn reserve(&mut self, most: usize) {
+        while (self.made() as usize) < most {
+            let first = self.made();
+            self.chunks.push(Box::new([Block::FREE; Self::CHUNK]));
+            for block in (first..self.made()).rev() {
+                self.free(block);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, block: u32) -> &Block {
+        &self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, block: u32) -> &mut Block {
+        &mut self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
+    }
+
+    pub(super) fn free(&mut self, block: u32) {
+        let next = self.free;
+        let freed = self.get_mut(block);
+        (freed.next, freed.len) = (next, 0);
+        self.free = block;
+    }
+
+    /// A free block, as the first of the bucket.
+    pub(super) fn take(&mut self, bucket: u16, next: u32) -> u32 {
+        if self.free == NO_BLOCK {
+            debug_assert!(false, "more entries than `grow` has made room for");
+            self.reserve(self.made() as usize + 1);
+        }
+        let taken = self.free;
+        self.free = self.get(taken).next;
+        let block = self.get_mut(taken);
+        (block.next, block.bucket) = (next, bucket);
+        taken
+    }
+
+    /// The last entry of this block.
+    #[inline]
+    pub(super) fn last(&self, block: u32) -> Option<u32> {
+        if block == NO_BLOCK {
+            return None;
+        }
+        let block = self.get(block);
+        Some(block.slot(block.len as usize - 1))
+    }
+}
