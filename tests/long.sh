@@ -57,7 +57,7 @@ etcd() { HEARTBEAT_ETCD_SECONDS="${HEARTBEAT_ETCD_SECONDS:-600}" .ci/etcd --incl
 soak() { cargo test --locked --features tokio --test soak -- --full; }
 
 # A gateway with a million peers and their generator share this machine for ten minutes; no verdict
-# may be false or late. PEERS and SPAN override the defaults. Takes 1 GB, and a quiet machine.
+# may be false or late. PEERS and SPAN override the defaults. Takes half a gigabyte, and a quiet machine.
 gateway() {
     cargo build --locked --release --features cli --bin heartbeat
     local program="${CARGO_TARGET_DIR:-target}/release/heartbeat" log server address code=0
@@ -66,7 +66,8 @@ gateway() {
         --joins-per-second 100000 >"$log" &
     server=$!
     until address="$(grep -oE '127\.0\.0\.1:[0-9]+' "$log" | head -1)" && [ -n "$address" ]; do
-        kill -0 "$server" && sleep 0.1
+        kill -0 "$server" || return 1
+        sleep 0.1
     done
     "$program" load "$address" --peers "${PEERS:-1000000}" --ramp 60s --for "${SPAN:-10m}" \
         --kill 100 --churn 1000 || code=$?
