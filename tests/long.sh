@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The checks that take too long for .ci/run; docs/TESTING.md says what each is and what it last gave.
-#   tests/long.sh [PART ...]     parts: features random sim model detectors faults fuzz mutants failures etcd soak; all of them take most of a day
+#   tests/long.sh [PART ...]     parts: features random sim model detectors faults fuzz mutants failures etcd soak gateway; all of them take most of a day
 # PROPTEST_CASES and FUZZ_SECONDS (for each target) override the defaults. What cannot be had says SKIP.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,7 +56,28 @@ etcd() { HEARTBEAT_ETCD_SECONDS="${HEARTBEAT_ETCD_SECONDS:-600}" .ci/etcd --incl
 # A million connects and kills, ten thousand live connections for five minutes.
 soak() { cargo test --locked --features tokio --test soak -- --full; }
 
-for part in "${@:-features random sim model detectors faults fuzz mutants failures etcd soak}"; do
+# A gateway with a million peers and their generator share this machine for ten minutes; no verdict
+# may be false or late. PEERS and SPAN override the defaults. Takes half a gigabyte, and a quiet machine.
+gateway() {
+    cargo build --locked --release --features cli --bin heartbeat
+    local program="${CARGO_TARGET_DIR:-target}/release/heartbeat" log server address code=0
+    log="$(mktemp)"
+    "$program" serve --udp 127.0.0.1:0 --fleet --profile messaging-30-90 \
+        --joins-per-second 100000 >"$log" &
+    server=$!
+    until address="$(grep -oE '127\.0\.0\.1:[0-9]+' "$log" | head -1)" && [ -n "$address" ]; do
+        kill -0 "$server" || return 1
+        sleep 0.1
+    done
+    "$program" load "$address" --peers "${PEERS:-1000000}" --ramp 60s --for "${SPAN:-10m}" \
+        --kill 100 --churn 1000 || code=$?
+    kill -INT "$server" && wait "$server" || code=$?
+    grep census "$log"
+    rm "$log"
+    return "$code"
+}
+
+for part in "${@:-features random sim model detectors faults fuzz mutants failures etcd soak gateway}"; do
     for name in $part; do
         printf '\n=== %s\n' "$name"
         "$name"

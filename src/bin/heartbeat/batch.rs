@@ -87,26 +87,37 @@ pub(crate) struct Sent {
     pub(crate) dropped: u64,
 }
 
-/// A datagram that waits to be sent.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    from: Option<IpAddr>,
-    len: usize,
-    bytes: [u8; MAX_FRAME],
+/// Datagrams that wait to be sent, a batch at most.
+#[derive(Debug)]
+struct Queue {
+    /// Whence, and how many bytes.
+    waiting: Vec<(Option<IpAddr>, usize)>,
+    bytes: Box<[[u8; MAX_FRAME]; BATCH]>,
 }
 
-impl Waiting {
-    fn new(from: Option<IpAddr>, datagram: &[u8]) -> io::Result<Self> {
-        let (len, mut bytes) = (datagram.len(), [0; MAX_FRAME]);
-        match bytes.get_mut(..len) {
+impl Queue {
+    fn new() -> Self {
+        Self { waiting: Vec::with_capacity(BATCH), bytes: Box::new([[0; MAX_FRAME]; BATCH]) }
+    }
+
+    fn push(&mut self, from: Option<IpAddr>, datagram: &[u8]) -> io::Result<()> {
+        let free = self.bytes.get_mut(self.waiting.len());
+        match free.and_then(|free| free.get_mut(..datagram.len())) {
             Some(place) => place.copy_from_slice(datagram),
             None => return Err(io::ErrorKind::InvalidInput.into()),
         }
-        Ok(Self { from, len, bytes })
+        self.waiting.push((from, datagram.len()));
+        Ok(())
     }
 
-    fn datagram(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+    fn is_full(&self) -> bool {
+        self.waiting.len() == BATCH
+    }
+
+    /// Those from `first` on.
+    fn datagrams(&self, first: usize) -> impl Iterator<Item = &[u8]> {
+        let waiting = self.waiting.iter().zip(self.bytes.iter()).skip(first);
+        waiting.map(|((_, len), bytes)| bytes.get(..*len).unwrap_or_default())
     }
 }
 

@@ -173,8 +173,13 @@ struct Load {
     stop: Stop,
 }
 
-/// Datagrams that are sent before what has come is read again.
+/// Datagrams that are sent before what has come is read again; fewer while more comes than is read
+/// at once. Otherwise requests to join bury the answers to them, and are repeated.
 const BUDGET: usize = 256;
+const BUDGET_BEHIND: usize = 16;
+
+/// Batches that are read before more is sent.
+const READS: usize = 32;
 
 /// What is due within this time is done together.
 const SLACK: Duration = Duration::from_millis(1);
@@ -184,7 +189,7 @@ const NAP: Duration = Duration::from_millis(100);
 
 impl Load {
     fn drive(&mut self) -> std::io::Result<()> {
-        let mut stopped = false;
+        let (mut stopped, mut budget) = (false, BUDGET);
         while !self.world.is_over() {
             let now = self.clock.now();
             if !stopped && self.stop.is_wanted() {
@@ -196,9 +201,9 @@ impl Load {
             let mut out = |peer, bytes: &[u8]| {
                 let _ = sender.push(gateway, addresses.of(peer), bytes);
             };
-            self.world.advance(now, BUDGET, &mut out);
+            self.world.advance(now, budget, &mut out);
             let _ = self.sender.flush();
-            self.receive()?;
+            budget = if self.receive()? { BUDGET } else { BUDGET_BEHIND };
             let now = self.clock.now();
             let since = now.saturating_duration_since(Timestamp::EPOCH);
             if self.view.is_due(since) {
@@ -208,29 +213,37 @@ impl Load {
         Ok(())
     }
 
-    /// Waits for datagrams until something is due, and answers them.
-    fn receive(&mut self) -> std::io::Result<()> {
+    /// Waits for datagrams until something is due, and answers them. Whether that was all.
+    fn receive(&mut self) -> std::io::Result<bool> {
         let (gateway, addresses, sender) = (self.gateway, self.addresses, &mut self.sender);
         let mut out = |peer, bytes: &[u8]| {
             let _ = sender.push(gateway, addresses.of(peer), bytes);
         };
         let now = self.clock.now();
         let due = self.world.next_deadline().map(|due| due.saturating_duration_since(now));
-        let wait = match due {
+        let mut wait = match due {
             Some(Duration::ZERO) => Duration::ZERO,
             due => due.unwrap_or(NAP).clamp(SLACK, NAP),
         };
         let (world, clock) = (&mut self.world, self.clock);
-        let mut came = None;
-        self.receiver.receive(wait, |from, to, bytes| {
-            let now = *came.get_or_insert_with(|| clock.now());
-            match addresses.peer(to).filter(|_| from == gateway) {
-                Some(peer) => world.datagram(now, peer, bytes, &mut out),
-                None => world.tally.strays += 1,
+        let mut all = false;
+        for _ in 0..READS {
+            let mut came = None;
+            let count = self.receiver.receive(wait, |from, to, bytes| {
+                let now = *came.get_or_insert_with(|| clock.now());
+                match addresses.peer(to).filter(|_| from == gateway) {
+                    Some(peer) => world.datagram(now, peer, bytes, &mut out),
+                    None => world.tally.strays += 1,
+                }
+            })?;
+            all = count == 0;
+            if all {
+                break;
             }
-        })?;
+            wait = Duration::ZERO;
+        }
         let _ = self.sender.flush();
-        Ok(())
+        Ok(all)
     }
 
     fn wire(&self) -> Wire {

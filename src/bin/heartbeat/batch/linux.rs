@@ -17,7 +17,7 @@ use nix::sys::socket::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{BATCH, BUFFER, ROOM, Sent, Waiting};
+use super::{BATCH, BUFFER, Queue, ROOM, Sent};
 
 /// Before the socket is bound, so that every datagram tells where it was sent to.
 pub(super) fn prepare(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
@@ -126,7 +126,7 @@ fn sent_to(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
 #[derive(Debug)]
 pub(crate) struct Sender {
     socket: UdpSocket,
-    waiting: Vec<Waiting>,
+    queue: Queue,
     /// Where to, as the system wants it: one for each that waits.
     to: Vec<Option<SockaddrStorage>>,
     /// For datagrams whose source the system chooses, and for the others.
@@ -144,7 +144,7 @@ impl Sender {
         };
         Ok(Self {
             socket,
-            waiting: Vec::with_capacity(BATCH),
+            queue: Queue::new(),
             to: Vec::with_capacity(BATCH),
             headers: MultiHeaders::preallocate(BATCH, None),
             sourced: MultiHeaders::preallocate(BATCH, Some(control)),
@@ -168,9 +168,9 @@ impl Sender {
         from: Option<IpAddr>,
         datagram: &[u8],
     ) -> io::Result<()> {
-        self.waiting.push(Waiting::new(from, datagram)?);
+        self.queue.push(from, datagram)?;
         self.to.push(Some(to.into()));
-        if self.waiting.len() < BATCH { Ok(()) } else { self.flush() }
+        if self.queue.is_full() { self.flush() } else { Ok(()) }
     }
 
     /// Sends what is queued. Waits a moment if the system's buffer is full.
@@ -180,12 +180,13 @@ impl Sender {
     /// Why the last datagram that was dropped was; all that could be sent is.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let (mut done, mut ended) = (0, Ok(()));
-        while let Some(&Waiting { from, .. }) = self.waiting.get(done) {
-            let rest = self.waiting.get(done..).unwrap_or_default();
-            let run = rest.iter().take_while(|next| next.from == from).count();
+        while let Some(&(from, _)) = self.queue.waiting.get(done) {
+            let rest = self.queue.waiting.get(done..).unwrap_or_default();
+            let left = rest.len() as u64;
+            let run = rest.iter().take_while(|next| next.0 == from).count();
             match self.send(done, run, from) {
                 Ok(0) | Err(Errno::EAGAIN | Errno::ENOBUFS) => {
-                    self.sent.dropped += rest_of(&self.waiting, done);
+                    self.sent.dropped += left;
                     ended = Err(io::ErrorKind::WouldBlock.into());
                     break;
                 }
@@ -202,7 +203,7 @@ impl Sender {
                 }
             }
         }
-        self.waiting.clear();
+        self.queue.waiting.clear();
         self.to.clear();
         ended
     }
@@ -211,9 +212,8 @@ impl Sender {
     fn send(&mut self, first: usize, run: usize, from: Option<IpAddr>) -> nix::Result<usize> {
         let none = IoSlice::new(&[]);
         let mut slices = [[none]; BATCH];
-        let waiting = self.waiting.get(first..).unwrap_or_default();
-        for (slice, waiting) in slices.iter_mut().zip(waiting) {
-            *slice = [IoSlice::new(waiting.datagram())];
+        for (slice, datagram) in slices.iter_mut().zip(self.queue.datagrams(first)).take(run) {
+            *slice = [IoSlice::new(datagram)];
         }
         let slices = slices.iter().take(run);
         let to = self.to.get(first..).unwrap_or_default();
@@ -237,8 +237,4 @@ impl Sender {
         };
         Ok(sendmmsg(socket, &mut self.sourced, slices, to, control, flags)?.count())
     }
-}
-
-fn rest_of(waiting: &[Waiting], done: usize) -> u64 {
-    waiting.len().saturating_sub(done) as u64
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
 
-use super::{BATCH, ROOM, Sent, Waiting};
+use super::{BATCH, Queue, ROOM, Sent};
 
 /// The half that receives.
 #[derive(Debug)]
@@ -52,14 +52,17 @@ impl Receiver {
 #[derive(Debug)]
 pub(crate) struct Sender {
     socket: UdpSocket,
-    waiting: Vec<(SocketAddr, Waiting)>,
+    queue: Queue,
+    /// Where to: one for each that waits.
+    to: Vec<SocketAddr>,
     sent: Sent,
 }
 
 impl Sender {
     #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
-        Ok(Self { socket, waiting: Vec::with_capacity(BATCH), sent: Sent::default() })
+        let to = Vec::with_capacity(BATCH);
+        Ok(Self { socket, queue: Queue::new(), to, sent: Sent::default() })
     }
 
     pub(crate) const fn sent(&self) -> Sent {
@@ -73,15 +76,16 @@ impl Sender {
         from: Option<IpAddr>,
         datagram: &[u8],
     ) -> io::Result<()> {
-        self.waiting.push((to, Waiting::new(from, datagram)?));
-        if self.waiting.len() < BATCH { Ok(()) } else { self.flush() }
+        self.queue.push(from, datagram)?;
+        self.to.push(to);
+        if self.queue.is_full() { self.flush() } else { Ok(()) }
     }
 
     /// Sends what is queued; the error of the last datagram that was dropped.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut ended = Ok(());
-        for (to, waiting) in self.waiting.drain(..) {
-            match self.socket.send_to(waiting.datagram(), to) {
+        for (datagram, to) in self.queue.datagrams(0).zip(self.to.drain(..)) {
+            match self.socket.send_to(datagram, to) {
                 Ok(_) => self.sent.taken += 1,
                 Err(error) => {
                     self.sent.dropped += 1;
@@ -89,6 +93,7 @@ impl Sender {
                 }
             }
         }
+        self.queue.waiting.clear();
         ended
     }
 }

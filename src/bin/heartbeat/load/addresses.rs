@@ -44,9 +44,11 @@ impl Addresses {
             None => Some(()),
         };
         let found = Self { first, count };
+        let within = |address: IpAddr| address.is_ipv4() && address.is_loopback();
         match last {
             None => refused("not so many addresses follow"),
-            Some(()) if usual && found.last().is_some_and(|last| !last.is_loopback()) => {
+            // Its last address is that of all.
+            Some(()) if first.is_some_and(within) && !found.of(count).is_some_and(within) => {
                 refused("the loopback network has 16.7 million addresses")
             }
             Some(()) => Ok(found),
@@ -74,11 +76,6 @@ impl Addresses {
             _ => None,
         };
         peer.filter(|&peer| peer < self.count)
-    }
-
-    /// The address of the last one.
-    pub(super) fn last(&self) -> Option<IpAddr> {
-        self.of(self.count.saturating_sub(1))
     }
 }
 
@@ -114,7 +111,9 @@ mod tests {
         let one = new("", 1, "192.0.2.1:7").unwrap();
         assert_eq!((one.of(0), one.peer(Some([192, 0, 2, 9].into()))), (None, Some(0)));
         assert!(new("", 16_000_000, "127.0.0.1:7").is_ok());
-        assert!(new("", 16_711_681, "127.0.0.1:7").is_err());
+        assert!(new("", 16_711_679, "127.0.0.1:7").is_ok());
+        assert!(new("", 16_711_680, "127.0.0.1:7").is_err());
+        assert!(new("10.9.0.0", 9, "127.0.0.1:7").is_ok());
         assert!(new("255.255.255.0", 300, "192.0.2.1:7").is_err());
         assert!(new("::1", 1, "192.0.2.1:7").is_err());
     }

@@ -175,12 +175,14 @@ fn nobody_there_is_not_good_and_is_asked_ever_more_rarely() {
 
 #[test]
 fn a_gateway_that_lets_few_in_is_not_stormed() {
-    let config = GatewayConfig::new().joins_per_second(50).challenges_per_second(200);
+    let config = GatewayConfig::new().joins_per_second(50).challenges_per_second(1_000_000);
     let mut pair = Pair::new(plan(400), config);
     pair.run();
     let tally = &pair.world.tally;
     assert_eq!((tally.joins.len(), tally.is_good()), (400, true), "{tally:?}");
     assert!(tally.asked < 400 * 8, "{tally:?}");
+    // To a request belong a ping, a second one, and at most two answers; then pongs, and a goodbye.
+    assert!(tally.sent <= 4 * tally.asked + tally.pings + 400, "{tally:?}");
 }
 
 #[test]
