@@ -181,7 +181,7 @@ impl<D: Detector> Gateway<D> {
     /// A datagram came from there at `now`.
     ///
     /// Never panics, whatever is in it. Allocates only when the fleet makes room for 1024 peers
-    /// more.
+    /// more, and with keys for each peer that joins.
     #[inline]
     pub fn datagram<O: Outlet>(
         &mut self,
