@@ -217,7 +217,7 @@ fn a_ping_of_the_connection_before_lets_nobody_in() {
     let mut world = World::new(plan(1), Timestamp::EPOCH).unwrap();
     let at = Timestamp::EPOCH.saturating_add(SECOND);
     let mut none = |_: u32, _: &[u8]| {};
-    let mut ping = |world: &mut World, epoch| {
+    let ping = |world: &mut World, epoch| {
         let mut bytes = [0; 32];
         let id = PingId::new(epoch, 1);
         Frame::Ping { id, handle: 0, stamp: 0, status: None }.encode_into(&mut bytes).unwrap();
