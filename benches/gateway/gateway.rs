@@ -5,7 +5,7 @@
 //!
 //! The peers are addresses of the loopback network. A round is so much simulated time as makes some
 //! thousand peers due. Their pings are sent twice: by the gateway as it makes them, and as they are
-//! by a bare loop. The peers' pongs come twice: to a bare loop, and to the gateway. Each of the four
+//! by a bare loop. The peers' pongs come twice: to a bare loop, and to the gateway. Each of these
 //! has a thread of its own, whose processor time is taken, so that a machine that others use, too,
 //! disturbs little; no two run at the same time. Linux only.
 
