@@ -1,13 +1,13 @@
-//! The gateway on a real socket, beside a loop that does nothing else than the same system calls for
-//! the same datagrams, in one run.
+//! The gateway on a real socket, beside a loop that does nothing else than the same system calls
+//! for the same datagrams, in one run.
 //!
 //! `cargo run --release --manifest-path benches/gateway/Cargo.toml -- --help`
 //!
 //! The peers are addresses of the loopback network. A round is so much simulated time as makes some
-//! thousand peers due. Their pings are sent twice: by the gateway as it makes them, and as they are by
-//! a bare loop. The peers' pongs come twice: to a bare loop, and to the gateway. Each of the four has a
-//! thread of its own, whose processor time is taken, so that a machine that others use, too, disturbs
-//! little; no two run at the same time. Linux only.
+//! thousand peers due. Their pings are sent twice: by the gateway as it makes them, and as they are
+//! by a bare loop. The peers' pongs come twice: to a bare loop, and to the gateway. Each of these
+//! has a thread of its own, whose processor time is taken, so that a machine that others use, too,
+//! disturbs little; no two run at the same time. Linux only.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]

@@ -10,8 +10,8 @@ use nix::sys::time::TimeValLike;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Adds up what this thread does between the beginning and the end of its turns. Outside of them it
-/// must wait and do nothing, since how its time divides between kernel and user space is known for the
-/// thread as a whole only.
+/// must wait and do nothing, since how its time divides between kernel and user space is known for
+/// the thread as a whole only.
 pub(crate) struct Stopwatch {
     packets: u64,
     processor: u64,

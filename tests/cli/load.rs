@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::process::{Running, events, json_lines, line_with, run, server_with, text};
 
-/// Pings every 300 ms, dead after 1.2 s: four pings, more when it is suspected. Chance loses none of
-/// that to a peer that lives.
+/// Pings every 300 ms, dead after 1.2 s: four pings, more when it is suspected. Chance hardly loses
+/// them all.
 const RULES: [&str; 4] = ["--interval", "300ms", "--timeout", "1200ms"];
 
 fn gateway() -> (Running, impl std::io::BufRead, String) {

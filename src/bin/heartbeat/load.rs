@@ -28,25 +28,28 @@ use crate::usage::Usage;
 /// Simulate the peers of a gateway, and check what it says of them.
 ///
 /// Each peer has an address of its own on one socket: it asks to join (evenly over --ramp), answers
-/// the pings of `heartbeat serve --udp ADDR --fleet`, and leaves at the end. Some are killed: they fall
-/// silent for ever, and the gateway's goodbye to them tells when it noticed. Some leave in between
-/// and join anew. A goodbye to a peer that lives is a false verdict; that peer joins anew.
+/// the pings of `heartbeat serve --udp ADDR --fleet`, and leaves at the end. Some are killed: they
+/// fall silent for ever, and the gateway's goodbye to them tells when it noticed. Some leave in
+/// between and join anew. A goodbye to a peer that lives is a false verdict; that peer joins anew.
+/// (Frames are not sealed: a gateway with --key lets nobody in.)
 ///
-/// Peers of a gateway on 127.0.0.0/8 live at 127.1.0.0 and after. For another gateway name with --from
-/// the first of as many addresses that are this host's.
+/// Peers of a gateway on 127.0.0.0/8 live at 127.1.0.0 and after. For another gateway name with
+/// --from the first of as many addresses that are this host's.
 ///
 /// The same seed chooses the same peers and losses, as far as what comes in is the same.
 ///
-/// With --json one object a line: `event` is `snapshot` each second and `ended` at the end. Both have
+/// With --json one object a line: `event` is `snapshot` each second, and `ended`. All have
 ///
-///     time, present, asked, joined, sent, received, lost, unsent, overrun, pings, own_pings, churned,
-///     killed, found, late, undecided, false, forgotten, outside, dismissed, strays,
-///     join_ms, own_ping_ms, detection_ms {p50, p90, p99, p99_9, max}, or null
+///     time, event, present, asked, joined, sent, received, lost, unsent, overrun, pings,
+///     own_pings, churned, killed, found, late, undecided, false, forgotten, outside, dismissed,
+///     strays, join_ms, own_ping_ms, detection_ms {p50, p90, p99, p99_9, max} (or null)
 ///
-/// Datagrams are lost by chance (--loss), `unsent` where this host's buffers were full, and `overrun` where
-/// they came faster than they were read. Of the killed some are `found`, some of these `late`; at the
-/// end those within --bound are `undecided`. `forgotten` are the living that are in and have not heard
-/// from the gateway for --bound at the end, `outside` those it did not let in for so long.
+/// Datagrams are `lost` by chance (--loss), `unsent` where this host's buffers were full, and
+/// `overrun` where they came faster than they were read (null: unknown). Of the killed some are
+/// `found`, some `late`; those that at the end were killed within --bound are `undecided`. At the
+/// end, `forgotten` are the living that are in and have not heard from the gateway for --bound,
+/// `outside` those that asked for so long and are not in. `dismissed` were sent away by a gateway
+/// that ended, and ask again.
 ///
 /// Exit codes: 0 every verdict was right and within --bound, 1 one was false or late, or peers were
 /// forgotten or not let in, 2 bad usage.
