@@ -234,6 +234,48 @@ fn trust_for_ever_ends_at_the_ceiling() {
     }
 }
 
+/// Trusts for ten seconds from when the newest beat says that it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Wary;
+
+impl Detector for Wary {
+    type State = u64;
+
+    fn learn(&self, left: &mut u64, evidence: &Evidence) {
+        *left = evidence.stamp.map_or(*left, Timestamp::as_nanos);
+    }
+
+    fn deadline(&self, left: &u64, _: &Trust) -> Timestamp {
+        Timestamp::from_nanos(*left + 10 * SEC)
+    }
+
+    fn beat_deadline(&self, _: &u64, _: &Trust) -> Option<Timestamp> {
+        Some(Timestamp::MAX)
+    }
+}
+
+/// J3: a beat that comes too late for the detector to trust it makes the peer suspect at once.
+#[test]
+fn a_beat_may_come_too_late_to_be_trusted() {
+    for mode in [Mode::Responder, Mode::Passive] {
+        let config = plain().mode(mode).detector(Wary).build().expect("valid");
+        let mut machine = HeartbeatMachine::new(config, 7, at(0));
+        let _ = machine.handle(Event::Start, at(0));
+        let mut beat = |left, now| {
+            let period = Duration::ZERO;
+            let told = machine.handle(Event::BeaconReceived { stamp: Some(left), period }, now);
+            (told.transition().map(|change| (change.to, change.reason)), machine.next_deadline())
+        };
+        assert_eq!(beat(at(0), at(SEC)).0, Some((Liveness::Alive, Reason::Heard)));
+        assert_eq!(beat(at(8 * SEC), at(9 * SEC)), (None, Some(at(18 * SEC + 1))), "{mode:?}");
+        // The last moment at which it is trusted, and the first at which it is not.
+        assert_eq!(beat(at(5 * SEC), at(15 * SEC)), (None, Some(at(15 * SEC + 1))), "{mode:?}");
+        assert_eq!(beat(at(9 * SEC), at(15 * SEC)), (None, Some(at(19 * SEC + 1))), "{mode:?}");
+        let suspected = Some((Liveness::Suspect, Reason::Detector));
+        assert_eq!(beat(at(5 * SEC - 1), at(15 * SEC)).0, suspected, "{mode:?}");
+    }
+}
+
 // ----- Probing -----
 
 /// P5: a slot is excused by traffic whose own slot is still to come, not by one whose slot is now.

@@ -289,3 +289,40 @@ fn the_timeout_follows_mean_and_variation() {
         assert!(!rtt.to_string().is_empty());
     }
 }
+
+/// Each counter is added to its own.
+#[test]
+fn what_two_have_counted_together() {
+    fn counters(stats: &mut Stats) -> [&mut u64; 20] {
+        [
+            &mut stats.pings_received,
+            &mut stats.pongs_received,
+            &mut stats.beacons_received,
+            &mut stats.frames_received,
+            &mut stats.pings_sent,
+            &mut stats.pongs_sent,
+            &mut stats.beacons_sent,
+            &mut stats.misses,
+            &mut stats.pongs_late,
+            &mut stats.pongs_duplicate,
+            &mut stats.pongs_unmatched,
+            &mut stats.pongs_wrong_epoch,
+            &mut stats.strikes,
+            &mut stats.late_calls,
+            &mut stats.clock_regressions,
+            &mut stats.reprobes,
+            &mut stats.pings_skipped,
+            &mut stats.suspicions,
+            &mut stats.losses,
+            &mut stats.mistakes,
+        ]
+    }
+    let (mut sum, mut more, mut expected) = (Stats::default(), Stats::default(), Stats::default());
+    for (stats, factor) in [(&mut sum, 1), (&mut more, 100), (&mut expected, 101)] {
+        for (counter, number) in counters(stats).into_iter().zip(1..) {
+            *counter = factor * number;
+        }
+    }
+    sum += &more;
+    assert_eq!(sum, expected);
+}
