@@ -57,6 +57,17 @@ fn a_histogram_takes_spans_of_any_length() {
     assert_eq!((spans.count(), spans.max()), (3, Duration::from_nanos(u64::MAX)));
     assert!(spans.percentile(0) <= spans.percentile(50));
     assert_eq!(spans.percentile(255), spans.max(), "no counted span exceeds it");
+    // Two together: bucket by bucket, and the longest of both.
+    let mut both = Histogram::default();
+    both.record(Duration::from_micros(3));
+    for _ in 0..2 {
+        both += &spans;
+    }
+    assert_eq!((both.count(), both.max()), (7, spans.max()));
+    assert_eq!(both.percentile(50), Duration::from_micros(4) - Duration::from_nanos(1));
+    let longest = both;
+    both += &Histogram::default();
+    assert_eq!(both, longest);
 }
 
 #[test]
