@@ -128,11 +128,12 @@ pub(crate) fn ratios(rows: &[Row]) {
 /// does, and what the model says.
 ///
 /// The model: what a heartbeat costs where all is cached (warm, the fewest peers), and for each line
-/// that it touches what a store costs more than it does there. The lines: of a pong two of the state
+/// that it touches what a store costs more than it does there. The lines: of a pong or beat two of the state
 /// and one of marks; of a ping the same, one of marks more at the end of its window, and those of the
 /// two entries, of which nineteen share one.
 pub(crate) fn growth(rows: &[Row]) {
-    const LINES: f64 = 3.0 + 3.0 + 1.0 + 2.0 / 19.0;
+    const BEAT: f64 = 3.0;
+    const HEARTBEAT: f64 = BEAT + 3.0 + 1.0 + 2.0 / 19.0;
     for row in rows.iter().filter(|row| row.name.kind() == Kind::Ours) {
         let cached =
             |other: &&Row| other.mode == row.mode && other.temperature == Temperature::Warm;
@@ -146,6 +147,7 @@ pub(crate) fn growth(rows: &[Row]) {
         let own = rows.iter().filter(cached).filter(|other| other.name == row.name);
         let Some(base) = own.min_by_key(|other| other.peers) else { continue };
         let (Some(then), Some(now)) = (limit(base), limit(row)) else { continue };
+        let lines = if row.mode == Mode::Passive { BEAT } else { HEARTBEAT };
         let line = (now.pong_ns() - then.pong_ns()).max(0.0);
         println!(
             "growth {:7} {} {:8} {:13}: {:5.2} times, stores {:5.2} times; {:4.0} ns, by the model {:4.0} ns",
@@ -156,7 +158,7 @@ pub(crate) fn growth(rows: &[Row]) {
             row.heartbeat_ns() / base.heartbeat_ns(),
             now.heartbeat_ns() / then.heartbeat_ns(),
             row.heartbeat_ns(),
-            base.heartbeat_ns() + LINES * line,
+            base.heartbeat_ns() + lines * line,
         );
     }
 }
