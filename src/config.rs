@@ -339,11 +339,11 @@ impl<D> Config<D> {
         self.probes() && self.ids && matches!(self.schedule, PingSchedule::Own)
     }
 
-    /// Whether this end sends nothing of its own accord, and each beat of the peer is a sign of life.
+    /// Whether this end sends nothing of its own accord. (Then each beat of the peer is a sign of
+    /// life: who sends no pings is refused a life rule that takes pongs alone.)
     #[inline]
     pub(crate) const fn only_listens(&self) -> bool {
         matches!(self.mode, Mode::Responder | Mode::Passive)
-            && matches!(self.life_rule, LifeRule::AnyFrame | LifeRule::AnyByte)
     }
 
     /// Whether this end sends pings and may demand answers (rule P1).
