@@ -26,14 +26,16 @@ fn ended(output: &Output) -> Value {
     (*events(&lines, "ended").last().expect("an end")).clone()
 }
 
+/// No more of them: unoptimised, with each short-cut compared, they would take the processors from the
+/// programs whose times other tests measure meanwhile.
 #[test]
-fn two_thousand_peers_are_held_and_the_killed_are_found() {
+fn hundreds_of_peers_are_held_and_the_killed_are_found() {
     let (mut server, mut lines, address) = gateway();
     let output = load(
         &address,
         &[
-            &["--peers", "2000", "--ramp", "500ms", "--for", "3500ms", "--bound", "2200ms"][..],
-            &["--loss", "1%", "--churn", "40", "--kill", "30", "--ping", "1s", "--seed", "6"],
+            &["--peers", "400", "--ramp", "500ms", "--for", "3500ms", "--bound", "2200ms"][..],
+            &["--loss", "1%", "--churn", "20", "--kill", "10", "--ping", "1s", "--seed", "6"],
         ]
         .concat(),
     );
@@ -42,11 +44,11 @@ fn two_thousand_peers_are_held_and_the_killed_are_found() {
     for (field, value) in [("false", 0), ("late", 0), ("forgotten", 0), ("undecided", 0)] {
         assert_eq!(end[field], value, "{field}: {end}");
     }
-    for (field, value) in [("killed", 30), ("found", 30), ("churned", 40), ("unsent", 0)] {
+    for (field, value) in [("killed", 10), ("found", 10), ("churned", 20), ("unsent", 0)] {
         assert_eq!(end[field], value, "{field}: {end}");
     }
     let joined = end["joined"].as_u64().unwrap();
-    assert!((2_030..=2_040).contains(&joined), "{end}");
+    assert!((410..=420).contains(&joined), "{end}");
     // One datagram in a hundred, each way.
     let all = ["sent", "received"].map(|field| end[field].as_u64().unwrap()).iter().sum::<u64>();
     let lost = end["lost"].as_u64().unwrap();
@@ -56,11 +58,11 @@ fn two_thousand_peers_are_held_and_the_killed_are_found() {
     assert!(end["own_ping_ms"]["p50"].as_f64().unwrap() < 500.0, "{end}");
     let snapshots = json_lines(&text(&output.stdout));
     let most = events(&snapshots, "snapshot").iter().map(|line| line["present"].as_u64()).max();
-    assert!(most.flatten().unwrap() > 1_900, "{most:?}");
+    assert!(most.flatten().unwrap() > 360, "{most:?}");
     server.interrupt();
     // Who could not finish joining at the end is known to the gateway alone.
     let census = line_with(&mut lines, "census: ");
-    assert!(census.contains(", 30 lost"), "{census}");
+    assert!(census.contains(", 10 lost"), "{census}");
     assert_eq!(server.code_within(Duration::from_secs(5)), Some(0));
 }
 
