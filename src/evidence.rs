@@ -170,7 +170,7 @@ impl<D: Detector, L: Ledger> Call<'_, D, L> {
         let resolves = sent.saturating_add(self.config.min_gap) > judged_at;
         if self.state.waiting() == Waiting::Pong && resolves {
             if behind == 0 {
-                self.state.wait(Waiting::Nothing, self.now);
+                self.state.wait_no_more();
             } else {
                 self.state.wait(Waiting::Pong, self.state.last_ping); // E5
             }

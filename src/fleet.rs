@@ -73,6 +73,7 @@
 mod addressed;
 mod blocks;
 mod census;
+mod fetch;
 mod guard;
 mod guarded;
 mod handle;
@@ -158,6 +159,9 @@ pub struct Fleet<D: Detector = Deadline> {
 impl<D: Detector> Fleet<D> {
     /// The usual step: 10 ms, shortened to the next power of two of nanoseconds, 8.39 ms.
     pub const STEP: Duration = Duration::from_millis(10);
+
+    /// So many records are asked for at once.
+    const BATCH: usize = 32;
 
     /// An empty fleet, whose peers share `config`, punctual to [`Fleet::STEP`].
     ///
@@ -270,7 +274,7 @@ impl<D: Detector> Fleet<D> {
     ///
     /// The handle names no peer.
     pub fn remove(&mut self, handle: Handle) -> Result<PeerState<D, Echo>, StaleHandle> {
-        let state = *self.peer(handle)?;
+        let state = self.peer(handle)?;
         self.recount(handle.place(), &state, None);
         self.census.leave(state.liveness());
         self.slab.remove(handle.place());
@@ -284,7 +288,7 @@ impl<D: Detector> Fleet<D> {
     ///
     /// The handle names no peer.
     pub fn reconnected(&mut self, handle: Handle, now: Timestamp) -> Result<Handle, StaleHandle> {
-        let state = *self.peer(handle)?;
+        let state = self.peer(handle)?;
         let now = Timestamp::from_nanos(self.clamp(now));
         let slot = handle.place();
         let profile = self.slab.profile(slot);
@@ -292,7 +296,7 @@ impl<D: Detector> Fleet<D> {
         self.recount(slot, &state, Some(&next));
         self.census.leave(state.liveness());
         self.census.enter(next.liveness());
-        *self.slab.get_mut(slot) = next;
+        self.slab.set_state(slot, &next);
         self.reschedule(slot);
         Ok(self.name(slot, next.epoch()))
     }
@@ -331,8 +335,13 @@ impl<D: Detector> Fleet<D> {
         let now = self.clamp(now);
         self.held = None;
         let mut taken = 0;
-        for batch in inputs.chunks(Batch::MOST) {
-            self.touch(batch.iter().map(|input| self.slot_of(input.handle)));
+        let mut batches = inputs.chunks(Self::BATCH);
+        let mut next = batches.next().unwrap_or_default();
+        self.fetch_all(next);
+        while !next.is_empty() {
+            let batch = next;
+            next = batches.next().unwrap_or_default();
+            self.fetch_all(next);
             for input in batch {
                 taken += 1;
                 let handle = input.handle;
@@ -348,6 +357,11 @@ impl<D: Detector> Fleet<D> {
             }
         }
         taken
+    }
+
+    #[inline]
+    fn fetch_all(&self, inputs: &[Input]) {
+        self.fetch(inputs.iter().map(|input| self.slot_of(input.handle)));
     }
 
     /// Does what time has made due by `now`, for at most `budget` peers (rule FL4). Call it at
@@ -387,7 +401,7 @@ impl<D: Detector> Fleet<D> {
             match (self.batch.as_slice(), more) {
                 ([], true) => return Progress::Pending,
                 ([], false) => return Progress::Done,
-                (slots, _) => self.touch(slots.iter().copied()),
+                _ => {}
             }
         }
     }
@@ -425,7 +439,7 @@ impl<D: Detector> Fleet<D> {
 
     /// Whether the handle names a peer.
     pub fn contains(&self, handle: Handle) -> bool {
-        self.peer(handle).is_ok()
+        self.find(handle).is_ok()
     }
 
     /// What the rules remember of a peer.
@@ -434,15 +448,18 @@ impl<D: Detector> Fleet<D> {
     ///
     /// The handle names no peer.
     #[inline]
-    pub fn peer(&self, handle: Handle) -> Result<&PeerState<D, Echo>, StaleHandle> {
+    pub fn peer(&self, handle: Handle) -> Result<PeerState<D, Echo>, StaleHandle> {
+        self.find(handle).map(|slot| self.slab.state(slot))
+    }
+
+    /// The slot of a peer.
+    #[inline]
+    fn find(&self, handle: Handle) -> Result<u32, StaleHandle> {
         let slot = self.slot_of(handle);
-        if (slot as usize) < self.slab.slots() {
-            let state = self.slab.get(slot);
-            if state.epoch() == handle.epoch() && !self.slab.is_vacant(slot) {
-                return Ok(state);
-            }
-        }
-        Err(StaleHandle(handle))
+        let is_there = (slot as usize) < self.slab.slots()
+            && self.slab.epoch(slot) == handle.epoch()
+            && !self.slab.is_vacant(slot);
+        if is_there { Ok(slot) } else { Err(StaleHandle(handle)) }
     }
 
     /// The profile of a peer.
@@ -451,14 +468,14 @@ impl<D: Detector> Fleet<D> {
     ///
     /// The handle names no peer.
     pub fn profile(&self, handle: Handle) -> Result<Profile, StaleHandle> {
-        self.peer(handle).map(|_| self.slab.profile(handle.place()))
+        self.find(handle).map(|slot| self.slab.profile(slot))
     }
 
     /// All peers, in the order of their slots. To see those of one liveness, filter them.
-    pub fn iter(&self) -> impl Iterator<Item = (Handle, &PeerState<D, Echo>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Handle, PeerState<D, Echo>)> {
         let slots = (0..self.slab.slots() as u32).filter(|&slot| !self.slab.is_vacant(slot));
         slots.map(|slot| {
-            let state = self.slab.get(slot);
+            let state = self.slab.state(slot);
             (self.name(slot, state.epoch()), state)
         })
     }

@@ -2,8 +2,10 @@
 //!
 //! Six stamps, the RTT estimate, two numbers, and one word of small fields: 72 bytes, without
 //! padding, so that a fleet can hold millions. Some stamps serve two purposes that exclude each
-//! other; the accessors below name both.
+//! other; the accessors below name both. Fleets keep it in two pieces ([`halves`]).
 
+#[cfg(feature = "fleet")]
+pub(crate) mod halves;
 #[cfg(feature = "snapshot")]
 pub(crate) mod kept;
 
@@ -28,7 +30,7 @@ pub struct PeerState<D: Detector = Deadline, L: Ledger = Table> {
     pub(crate) plan: u64,
     /// When the newest ping left (written, where writes are reported); before the first: the start.
     pub(crate) last_ping: u64,
-    /// Since when `waiting` waits.
+    /// Since when `waiting` waits, if it does.
     pub(crate) waiting_since: u64,
     /// When something was last sent; while something waits to be written, since when nothing is.
     pub(crate) tx_at: u64,
@@ -162,6 +164,12 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.waiting_since = since;
     }
 
+    /// What was waited for has come. (The stamp stays: no rule looks at it any more.)
+    #[inline]
+    pub(crate) const fn wait_no_more(&mut self) {
+        self.word.set(WAITING, Waiting::Nothing as u64);
+    }
+
     #[inline]
     pub(crate) const fn reprobe(&self) -> Reprobe {
         match self.word.get(REPROBE) {
@@ -262,14 +270,13 @@ impl<D: Detector, L: Ledger> PeerState<D, L> {
         self.waiting_since = now;
     }
 
-    /// The answer to the ping of [`awaits_newest_only`](Self::awaits_newest_only) came at `now`.
+    /// The answer to the ping of [`awaits_newest_only`](Self::awaits_newest_only) came.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "part of every pong")]
-    pub(crate) const fn newest_answered(&mut self, now: u64) {
+    pub(crate) const fn newest_answered(&mut self) {
         self.word.0 = (self.word.0 & !(SPECIAL | WAITING.mask() | UNANSWERED.mask()))
             & !(IN_A_ROW.mask() | HEARD_TRAFFIC.mask())
             | STEADY;
-        self.waiting_since = now;
     }
 
     /// Time stood still for `by` nanoseconds. What lay ahead when that began (`began`) keeps its

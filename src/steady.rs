@@ -93,7 +93,7 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
     });
     debug_assert_eq!(answer, Answer::Open(sent));
     (state.rtt, state.detector, state.ev) = (estimate, detector, now);
-    state.newest_answered(now);
+    state.newest_answered();
     let judgement = trust_ends.min(now + config.ceiling) + 1;
     let next = judgement.min(planned(config, state)).min(keepalive(config, state));
     Some(Answered { next, sent, rtt_micros })

@@ -11,7 +11,7 @@ impl<D: Detector> Fleet<D> {
     #[inline]
     pub(crate) fn at(&self, slot: u32) -> Option<Handle> {
         let taken = (slot as usize) < self.slab.slots() && !self.slab.is_vacant(slot);
-        taken.then(|| self.name(slot, self.slab.get(slot).epoch()))
+        taken.then(|| self.name(slot, self.slab.epoch(slot)))
     }
 
     /// Rule FL6, once for all that comes of one input.
@@ -23,7 +23,7 @@ impl<D: Detector> Fleet<D> {
     /// Brings the records of these places near, all at the same time.
     #[inline]
     pub(crate) fn bring_near(&self, slots: impl Iterator<Item = u32>) {
-        self.touch(slots);
+        self.fetch(slots);
     }
 
     /// Whether the peer may come back from a loss.

@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::fetch::prefetch;
+
 pub(super) const NO_BLOCK: u32 = u32::MAX;
 
 /// A cache line of slot numbers.
@@ -90,6 +92,14 @@ impl Blocks {
     #[inline]
     pub(super) fn get(&self, block: u32) -> &Block {
         &self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
+    }
+
+    /// Asks for a block's memory, if there is one.
+    #[inline]
+    pub(super) fn fetch(&self, block: u32) {
+        if let Some(chunk) = self.chunks.get(block as usize / Self::CHUNK) {
+            prefetch(&chunk[..], block as usize % Self::CHUNK);
+        }
     }
 
     #[inline]

@@ -30,7 +30,7 @@ impl<D: Detector> Fleet<D> {
         }
         for (handle, state) in self.iter() {
             let config = &self.profiles[self.slab.profile(handle.place()).index()];
-            let standing = Counted::of(config, state);
+            let standing = Counted::of(config, &state);
             guard.count(handle.place(), Counted::default(), standing, self.now);
         }
         self.guard = Some(guard);
@@ -49,7 +49,7 @@ impl<D: Detector> Fleet<D> {
     ///
     /// The handle names no peer.
     pub fn set_group(&mut self, handle: Handle, group: u16) -> Result<(), StaleHandle> {
-        let state = *self.peer(handle)?;
+        let state = self.peer(handle)?;
         let config = &self.profiles[self.slab.profile(handle.place()).index()];
         if let Some(guard) = &mut self.guard {
             guard.set_group(handle.place(), group, Counted::of(config, &state), self.now);
@@ -63,7 +63,7 @@ impl<D: Detector> Fleet<D> {
     ///
     /// The handle names no peer.
     pub fn group(&self, handle: Handle) -> Result<Option<u16>, StaleHandle> {
-        self.peer(handle)?;
+        self.find(handle)?;
         Ok(self.guard.as_ref().map(|guard| guard.group(handle.place())))
     }
 
@@ -82,7 +82,7 @@ impl<D: Detector> Fleet<D> {
     #[cold]
     pub(super) fn hold(&mut self, slot: u32, probe: bool, event: Event, now: u64) -> Actions {
         let hold = Event::Hold { probe };
-        self.held = Some((self.name(slot, self.slab.get(slot).epoch()), hold));
+        self.held = Some((self.name(slot, self.slab.epoch(slot)), hold));
         let first = self.apply_any(slot, hold, now, false);
         match event {
             Event::Tick => first,

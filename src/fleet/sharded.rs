@@ -237,7 +237,7 @@ impl<D: Detector> ShardedFleet<D> {
     ///
     /// The handle names no peer.
     #[inline]
-    pub fn peer(&self, handle: Handle) -> Result<&PeerState<D, Echo>, StaleHandle> {
+    pub fn peer(&self, handle: Handle) -> Result<PeerState<D, Echo>, StaleHandle> {
         let shard = self.shards.get(usize::from(handle.shard()));
         shard.ok_or(StaleHandle(handle))?.peer(handle)
     }

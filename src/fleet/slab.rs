@@ -6,14 +6,16 @@ use alloc::vec::Vec;
 use core::array;
 use core::cmp::Reverse;
 
+use super::fetch::prefetch;
 use super::handle::Profile;
 use super::wheel::{CHUNK, Mark, Marks};
-use crate::detector::Detector;
+use crate::detector::{Deadline, Detector};
 use crate::jitter;
 use crate::ledger::Echo;
 use crate::state::PeerState;
+use crate::state::halves::{Far, Near};
 
-/// The states, in chunks that never move, so that growth is no pause. All peers of a chunk have the
+/// The peers, in chunks that never move, so that growth is no pause. All peers of a chunk have the
 /// same profile. Whether a slot is vacant is told by its mark; the free ones of a profile are a list,
 /// each with the number of the next one in the place of its sequence number.
 #[derive(Debug)]
@@ -29,22 +31,24 @@ struct Chunk<D: Detector> {
     profile: Profile,
 }
 
-/// Peers whose states and marks are near each other: their marks are one cache line, on the page of
-/// their states.
+/// A peer in a line, if it is small enough, and the rest of several in the lines after them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Group<D: Detector> {
-    marks: [Mark; GROUP],
-    states: [PeerState<D, Echo>; GROUP],
+    records: [Record<D>; GROUP],
+    rests: [Far; GROUP],
 }
+
+pub(super) type Record<D> = Near<D, Mark>;
 
 const GROUP: usize = 16;
 const GROUPS: usize = CHUNK / GROUP;
 
-/// All that is kept of a peer.
+const _: () = assert!(size_of::<Record<Deadline>>() == 64);
+
+/// What is asked for first of a peer.
 pub(super) struct Peer<'a, D: Detector> {
-    pub(super) state: &'a mut PeerState<D, Echo>,
-    pub(super) mark: &'a mut Mark,
+    pub(super) record: &'a mut Record<D>,
     pub(super) profile: Profile,
 }
 
@@ -102,9 +106,9 @@ impl<D: Detector> Slab<D> {
                 *next = first + at as u32;
             }
         }
-        let group = |states: &[PeerState<D, Echo>]| Group {
-            marks: [Mark::vacant(); GROUP],
-            states: array::from_fn(|at| states[at]),
+        let group = |states: &[PeerState<D, Echo>]| {
+            let halves: [_; GROUP] = array::from_fn(|at| Near::split(&states[at], Mark::vacant()));
+            Group { records: halves.map(|(near, _)| near), rests: halves.map(|(_, far)| far) }
         };
         let groups: Box<[_]> = states.chunks_exact(GROUP).map(group).collect();
         let Ok(groups) = groups.try_into() else { unreachable!("a chunk of states") };
@@ -115,9 +119,9 @@ impl<D: Detector> Slab<D> {
     /// peer.
     pub(crate) fn insert(&mut self, profile: Profile, now: u64) -> (u32, u32) {
         let slot = self.free[profile.index()];
-        let state = self.get_mut(slot);
-        let (next, epoch) = (state.seq, state.epoch.wrapping_add(1));
-        *state = PeerState::idle(epoch, now);
+        let Record { seq: next, epoch, .. } = *self.peer_mut(slot).record;
+        let epoch = epoch.wrapping_add(1);
+        self.set_state(slot, &PeerState::idle(epoch, now));
         self.free[profile.index()] = next;
         (slot, epoch)
     }
@@ -125,9 +129,9 @@ impl<D: Detector> Slab<D> {
     pub(crate) fn remove(&mut self, slot: u32) {
         let profile = self.profile(slot).index();
         let next = self.free[profile];
-        let peer = self.peer_mut(slot);
-        peer.mark.vacate();
-        peer.state.seq = next;
+        let record = self.peer_mut(slot).record;
+        record.mark.vacate();
+        record.seq = next;
         self.free[profile] = slot;
     }
 
@@ -142,15 +146,30 @@ impl<D: Detector> Slab<D> {
         self.mark(slot).is_vacant()
     }
 
+    /// The state of a slot that is there.
     #[inline]
-    pub(crate) fn get(&self, slot: u32) -> &PeerState<D, Echo> {
-        let (group, at) = place(slot);
-        &self.chunks[slot as usize / CHUNK].groups[group].states[at]
+    pub(crate) fn state(&self, slot: u32) -> PeerState<D, Echo> {
+        let (group, at) = self.group(slot);
+        group.records[at].whole(&group.rests[at])
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, slot: u32) -> &mut PeerState<D, Echo> {
-        self.peer_mut(slot).state
+    pub(crate) fn set_state(&mut self, slot: u32, state: &PeerState<D, Echo>) {
+        let (group, at) = place(slot);
+        let group = &mut self.chunks[slot as usize / CHUNK].groups[group];
+        group.records[at].set(&mut group.rests[at], state);
+    }
+
+    #[inline]
+    pub(crate) fn epoch(&self, slot: u32) -> u32 {
+        let (group, at) = self.group(slot);
+        group.records[at].epoch
+    }
+
+    #[inline]
+    fn group(&self, slot: u32) -> (&Group<D>, usize) {
+        let (group, at) = place(slot);
+        (&self.chunks[slot as usize / CHUNK].groups[group], at)
     }
 
     /// The peer of a slot that is there.
@@ -164,37 +183,38 @@ impl<D: Detector> Slab<D> {
     pub(super) fn find_mut(&mut self, slot: u32) -> Option<Peer<'_, D>> {
         self.chunks.get_mut(slot as usize / CHUNK).map(|chunk| chunk.peer_mut(slot))
     }
-
-    /// Something of the mark and of the state's first and last line: so that they come near.
-    #[inline]
-    pub(crate) fn touch(&self, slot: u32) -> u64 {
-        let Some(chunk) = self.chunks.get(slot as usize / CHUNK) else { return 0 };
-        let (group, at) = place(slot);
-        let group = &chunk.groups[group];
-        let state = &group.states[at];
-        state.ev ^ u64::from(state.epoch) ^ u64::from(group.marks[at].is_vacant())
-    }
 }
 
 impl<D: Detector> Chunk<D> {
     #[inline]
     fn peer_mut(&mut self, slot: u32) -> Peer<'_, D> {
         let (group, at) = place(slot);
-        let group = &mut self.groups[group];
-        Peer { state: &mut group.states[at], mark: &mut group.marks[at], profile: self.profile }
+        Peer { record: &mut self.groups[group].records[at], profile: self.profile }
     }
 }
 
 impl<D: Detector> Marks for Slab<D> {
     #[inline]
+    fn fetch(&self, slot: u32) {
+        if let Some(chunk) = self.chunks.get(slot as usize / CHUNK) {
+            let (group, at) = place(slot);
+            let records = &chunk.groups[group].records;
+            prefetch(records, at);
+            if size_of::<Record<D>>() > 64 {
+                prefetch(records, at + 1); // Where the record ends.
+            }
+        }
+    }
+
+    #[inline]
     fn mark(&self, slot: u32) -> Mark {
-        let (group, at) = place(slot);
-        self.chunks[slot as usize / CHUNK].groups[group].marks[at]
+        let (group, at) = self.group(slot);
+        group.records[at].mark
     }
 
     #[inline]
     fn mark_mut(&mut self, slot: u32) -> &mut Mark {
-        self.peer_mut(slot).mark
+        &mut self.peer_mut(slot).record.mark
     }
 }
 

@@ -69,7 +69,6 @@
 use alloc::vec::Vec;
 
 use super::portion::{self, Header, Portion, Record, SnapshotError};
-use super::slab::Peer;
 use super::wheel::{CHUNK, MOST_SLOTS};
 use super::{Fleet, Handle, Profile, Progress};
 use crate::deadlines::Deadlines;
@@ -142,7 +141,7 @@ impl<D: Detector> Fleet<D> {
         let slots = if is_end { 0..0 } else { first as u32..(first + CHUNK) as u32 };
         let config = &self.profiles[profile];
         let records = slots.map(|slot| {
-            let state = self.slab.get(slot);
+            let state = self.slab.state(slot);
             let kept = (!self.slab.is_vacant(slot)).then(|| state.keep(config, now));
             Record { epoch: state.epoch(), kept }
         });
@@ -230,12 +229,12 @@ impl<D: Detector> Fleet<D> {
         self.slab.adopt(profile, states, |at| records[at].kept.is_none());
         self.wheel.reserve(self.slab.slots());
         for (slot, record) in (first..).zip(records).filter(|(_, record)| record.kept.is_some()) {
-            let state = self.slab.get(slot);
+            let state = self.slab.state(slot);
             let config = &self.profiles[profile.index()];
             let due = if state.waiting() == Waiting::Resume {
                 state.release(config)
             } else {
-                Deadlines::of(config, state).first()
+                Deadlines::of(config, &state).first()
             };
             self.census.enter(state.liveness());
             told(self.name(slot, record.epoch), self.name(slot, state.epoch()));
@@ -248,11 +247,11 @@ impl<D: Detector> Fleet<D> {
     /// caller is never found due.)
     #[inline]
     pub(super) fn is_held(&mut self, slot: u32, now: u64) -> bool {
-        let Peer { state, profile, .. } = self.slab.peer_mut(slot);
+        let state = self.slab.state(slot);
         if state.waiting() != Waiting::Resume {
             return false;
         }
-        let due = state.release(&self.profiles[profile.index()]);
+        let due = state.release(&self.profiles[self.slab.profile(slot).index()]);
         if due > now {
             self.wheel.set(slot, due, &mut self.slab);
         }

@@ -7,7 +7,7 @@ use super::guard::{Counted, Suspect, convicts_by_silence};
 use super::handle::Handle;
 use super::sink::Sink;
 use super::slab::Peer;
-use super::wheel::Filing;
+use super::wheel::{Filing, Marks};
 use crate::action::Actions;
 use crate::deadlines::{Deadlines, NEVER};
 use crate::detector::Detector;
@@ -58,25 +58,28 @@ impl<D: Detector> Fleet<D> {
     #[expect(clippy::inline_always, reason = "so that the most frequent answer is never built")]
     pub(super) fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Told {
         let slot = self.slot_of(handle);
-        let Some(peer) = self.slab.find_mut(slot) else { return Told::Nobody };
-        if peer.state.epoch() != handle.epoch() {
+        let Some(Peer { record, profile }) = self.slab.find_mut(slot) else { return Told::Nobody };
+        if record.epoch != handle.epoch() {
             return Told::Nobody;
         }
-        if self.wheel.is_before(*peer.mark, now) {
+        if self.wheel.is_before(record.mark, now) {
             // The short-cuts of `step`, without a look at the deadlines before them.
-            let config = &self.profiles[peer.profile.index()];
+            let config = &self.profiles[profile.index()];
+            let mut state = record.bare();
             match *event {
                 Event::PongReceived { id, hold, calm: false, .. } => {
-                    if let Some(answered) = answer(config, peer.state, id, hold, now) {
-                        let filing = self.wheel.wake_at(answered.next, peer.mark);
+                    if let Some(answered) = answer(config, &mut state, id, hold, now) {
+                        record.keep(&state);
+                        let filing = self.wheel.wake_at(answered.next, &mut record.mark);
                         self.file(slot, filing);
                         self.census.record_answer(answered.rtt_micros);
                         return Told::Answered(answered);
                     }
                 }
                 Event::BeaconReceived { .. } | Event::PingReceived { .. } => {
-                    if let Some(next) = beat(config, peer.state, event, now) {
-                        let filing = self.wheel.wake_at(next, peer.mark);
+                    if let Some(next) = beat(config, &mut state, event, now) {
+                        record.keep(&state);
+                        let filing = self.wheel.wake_at(next, &mut record.mark);
                         self.file(slot, filing);
                         self.census.record_beat(event);
                         return Told::Heard;
@@ -84,7 +87,7 @@ impl<D: Detector> Fleet<D> {
                 }
                 _ => {}
             }
-        } else if peer.mark.is_vacant() {
+        } else if record.mark.is_vacant() {
             return Told::Nobody;
         }
         Told::Any(self.apply(slot, *event, now))
@@ -100,15 +103,17 @@ impl<D: Detector> Fleet<D> {
     /// The slot is due.
     #[inline]
     pub(super) fn tick<S: Sink>(&mut self, slot: u32, now: u64, sink: &mut S) -> ControlFlow<()> {
-        let peer = self.slab.peer_mut(slot);
-        if !peer.mark.is_taken() {
+        let Peer { record, profile } = self.slab.peer_mut(slot);
+        if !record.mark.is_taken() {
             return ControlFlow::Continue(()); // Something has happened to it since.
         }
-        let config = &self.profiles[peer.profile.index()];
-        let handle = Handle::new(self.base | slot, peer.state.epoch());
+        let config = &self.profiles[profile.index()];
+        let handle = Handle::new(self.base | slot, record.epoch);
         // The other short-cut.
-        if let Some(probed) = probe(config, peer.state, now) {
-            let filing = self.wheel.wake_at(probed.next, peer.mark);
+        let mut state = record.bare();
+        if let Some(probed) = probe(config, &mut state, now) {
+            record.keep(&state);
+            let filing = self.wheel.wake_at(probed.next, &mut record.mark);
             self.census.record_ping(now - probed.due, now, config);
             self.file(slot, filing);
             let mut actions = Actions::default();
@@ -138,27 +143,26 @@ impl<D: Detector> Fleet<D> {
         guarded: bool,
     ) -> Actions {
         let mut actions = Actions::default();
-        let Peer { state, profile, .. } = self.slab.peer_mut(slot);
-        let config = &self.profiles[profile.index()];
-        let mut due = Deadlines::of(config, state).first();
-        let before = Before::of(state, due);
-        let old = self.guard.is_some().then_some(*state);
-        step(config, state, event, now, &mut due, &mut actions);
-        if let (Some(guard), Some(old)) = (&mut self.guard, old) {
+        let config = &self.profiles[self.slab.profile(slot).index()];
+        let old = self.slab.state(slot);
+        let mut due = Deadlines::of(config, &old).first();
+        let before = Before::of(&old, due);
+        let mut state = old;
+        step(config, &mut state, event, now, &mut due, &mut actions);
+        if let Some(guard) = &mut self.guard {
             if before.due != NEVER && now > before.due.saturating_add(config.window) {
                 guard.overslept(before.due, now);
             }
             if guarded && convicts_by_silence(&actions) {
                 if let Some(probe) = guard.decide(Suspect::of(slot, config, &old), now) {
-                    *state = old;
                     return self.hold(slot, probe, event, now);
                 }
             }
-            guard.count(slot, Counted::of(config, &old), Counted::of(config, state), now);
+            guard.count(slot, Counted::of(config, &old), Counted::of(config, &state), now);
         }
+        self.slab.set_state(slot, &state);
         self.wheel.set(slot, due, &mut self.slab);
-        let state = self.slab.get(slot);
-        self.census.record(config, state, before, &event, now, &actions);
+        self.census.record(config, &state, before, &event, now, &actions);
         actions
     }
 
@@ -180,14 +184,14 @@ impl<D: Detector> Fleet<D> {
     }
 
     pub(super) fn reschedule(&mut self, slot: u32) {
-        let Peer { state, profile, .. } = self.slab.peer_mut(slot);
-        let due = Deadlines::of(&self.profiles[profile.index()], state).first();
+        let config = &self.profiles[self.slab.profile(slot).index()];
+        let due = Deadlines::of(config, &self.slab.state(slot)).first();
         self.wheel.set(slot, due, &mut self.slab);
     }
 
-    /// Brings the records of these slots near, all at the same time.
+    /// Asks for the records of these slots, without waiting for them.
     #[inline]
-    pub(super) fn touch(&self, slots: impl Iterator<Item = u32>) {
-        core::hint::black_box(slots.fold(0, |sum, slot| sum ^ self.slab.touch(slot)));
+    pub(super) fn fetch(&self, slots: impl Iterator<Item = u32>) {
+        slots.for_each(|slot| self.slab.fetch(slot));
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Mark {
 
 /// Where the marks are: beside what else there is of a slot, so that one look finds both.
 pub(super) trait Marks {
+    /// Asks for what there is of the slot, without waiting for it.
+    fn fetch(&self, slot: u32);
     fn mark(&self, slot: u32) -> Mark;
     fn mark_mut(&mut self, slot: u32) -> &mut Mark;
 }
@@ -117,7 +119,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// So many records are touched before the first is handled: what a processor can fetch at once.
+    /// So many are found before the first is handled.
     pub(crate) const MOST: usize = 48;
 
     pub(crate) const fn new() -> Self {
@@ -155,6 +157,8 @@ pub(crate) struct Wheel {
     /// The buckets that have a block.
     used: Box<[u64; BUCKETS / 64]>,
     blocks: Blocks,
+    /// The block whose slots have been fetched.
+    near: u32,
     /// The next block to be swept.
     broom: u32,
 }
@@ -169,6 +173,7 @@ impl Wheel {
             heads: Box::new([NO_BLOCK; BUCKETS]),
             used: Box::new([0; BUCKETS / 64]),
             blocks: Blocks::default(),
+            near: NO_BLOCK,
             broom: 0,
         }
     }
@@ -261,22 +266,45 @@ impl Wheel {
             let block = *self.blocks.get(head);
             *look = look.saturating_sub(block.len as usize);
             self.unlink(bucket, head, block.next);
-            if block.next != NO_BLOCK {
-                core::hint::black_box(self.blocks.get(block.next).len); // It comes near meanwhile.
-            }
-            // All marks at first: a branch on each as it comes would wait for the memory each time.
-            let near = block.iter().fold(0, |sum, slot| sum ^ marks.mark(slot).wake);
-            core::hint::black_box(near);
-            for slot in block.iter() {
-                self.meet(slot, bucket, batch, marks.mark_mut(slot));
-            }
+            self.fetch_ahead(head, &block, marks);
+            self.meet_all(&block, batch, marks);
         }
         false
     }
 
-    /// An entry of the step at the hand.
+    /// While this block's slots are met, the next one's come near, and the block after it.
     #[inline]
-    fn meet(&mut self, slot: u32, bucket: u16, batch: &mut Batch, mark: &mut Mark) {
+    fn fetch_ahead(&mut self, number: u32, block: &Block, marks: &impl Marks) {
+        if self.near != number {
+            block.iter().for_each(|slot| marks.fetch(slot));
+        }
+        self.near = block.next;
+        if block.next != NO_BLOCK {
+            let next = self.blocks.get(block.next);
+            next.iter().for_each(|slot| marks.fetch(slot));
+            self.blocks.fetch(next.next);
+        }
+    }
+
+    /// What a block of the step at the hand has: into the batch, or filed again.
+    #[inline]
+    fn meet_all(&mut self, block: &Block, batch: &mut Batch, marks: &mut impl Marks) {
+        let (mut later, mut count) = ([(0, 0); Block::MOST], 0);
+        for slot in block.iter() {
+            if let Some(bucket) = self.meet(slot, block.bucket, batch, marks.mark_mut(slot)) {
+                self.blocks.fetch(self.heads[bucket as usize % BUCKETS]);
+                later[count] = (slot, bucket);
+                count += 1;
+            }
+        }
+        for &(slot, bucket) in &later[..count] {
+            self.enter(slot, bucket);
+        }
+    }
+
+    /// An entry of the step at the hand: into the batch if it is due. The bucket, if it is later.
+    #[inline]
+    fn meet(&self, slot: u32, bucket: u16, batch: &mut Batch, mark: &mut Mark) -> Option<u16> {
         if mark.filed == WAITS | bucket {
             let ahead = mark.ahead(self.hand);
             if ahead == 0 {
@@ -285,11 +313,12 @@ impl Wheel {
             } else {
                 let bucket = self.bucket(ahead.min(LAST));
                 mark.filed = WAITS | bucket;
-                self.enter(slot, bucket);
+                return Some(bucket);
             }
         } else if mark.entry() == bucket {
             mark.filed = mark.stands() | UNFILED;
         } // Else it is stale.
+        None
     }
 
     /// The end of the first step with an entry: not later than anything is due. `None`: nothing is.

@@ -441,7 +441,7 @@ fn a_hold_comes_before_any_event() {
         let peer = region.min_by_key(|peer| verdict(&world, peer)).expect("some");
         let due = verdict(&world, &peer);
         world.until(due - 1);
-        let mut twin = *world.fleet.peer(peer).expect("there");
+        let mut twin = world.fleet.peer(peer).expect("there");
         assert_eq!(twin.next_deadline(&config).map(|(when, _)| when), Some(at(due)));
 
         let both = world.fleet.handle(peer, event, at(due)).expect("there");
@@ -455,7 +455,7 @@ fn a_hold_comes_before_any_event() {
             expected[1] = next.findings();
             sent.extend(next);
         }
-        assert_eq!(*world.fleet.peer(peer).expect("there"), twin, "{event:?}");
+        assert_eq!(world.fleet.peer(peer).expect("there"), twin, "{event:?}");
         assert_eq!(both.findings(), expected[0].with(expected[1]));
         assert!(both.findings().contains(heartbeat_proto::Findings::REPROBE));
         let told = |action: &Action| matches!(action, Action::Report(_));

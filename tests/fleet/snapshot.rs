@@ -239,7 +239,7 @@ fn restored_peers_are_equal_to_their_twins() {
     let step = fleet.step();
     let steps = |now: Timestamp| now.as_nanos() / nanos(step);
     let mut twins: BTreeMap<Handle, _> =
-        names.into_values().map(|is| (is, *fleet.peer(is).expect("there"))).collect();
+        names.into_values().map(|is| (is, fleet.peer(is).expect("there"))).collect();
     let (mut released, mut now) = (0, at(99 * SEC));
     while now < at(110 * SEC) {
         now = fleet.next_deadline().expect("they live");
@@ -256,14 +256,14 @@ fn restored_peers_are_equal_to_their_twins() {
         for (handle, twin) in &mut twins {
             let is_due = match twin.next_deadline(&config) {
                 Some((due, _)) => steps(due) < steps(now),
-                None => fleet.peer(*handle) != Ok(twin),
+                None => fleet.peer(*handle) != Ok(*twin),
             };
             if is_due {
                 let resumed = |a| matches!(a, Action::Report(f) if f.contains(Findings::RESUMED));
                 let actions = twin.handle(&config, Event::Tick, now);
                 released += usize::from(actions.into_iter().any(resumed));
             }
-            assert_eq!(fleet.peer(*handle), Ok(&*twin));
+            assert_eq!(fleet.peer(*handle), Ok(*twin));
         }
         for (handle, id, stamp) in pings {
             let (stamp, hold, calm) = (Some(stamp), Duration::ZERO, false);

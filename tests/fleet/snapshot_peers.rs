@@ -181,8 +181,8 @@ fn what_is_learnt_lasts() {
     // How long it trusts after a beat that is as late as the level.
     let margin = |fleet: &Fleet<Compact>, peer, heard: u64| {
         let trust = Trust::new(at(heard), SEC, 4 * SEC);
-        let state = fleet.peer(peer).expect("there").detector_state();
-        config.detector().deadline(state, &trust).as_nanos() - at(heard).as_nanos()
+        let state = *fleet.peer(peer).expect("there").detector_state();
+        config.detector().deadline(&state, &trust).as_nanos() - at(heard).as_nanos()
     };
     let knew = margin(&fleet, peer, 299 * SEC);
     let bytes = saved(&fleet, at(300 * SEC));
@@ -219,8 +219,8 @@ fn what_is_learnt_lasts() {
     let mut told = |_, is| names.push(is);
     let taken = anew.restore(&mut Restoring::new(), &sealed(&other), at(0), &mut told);
     assert_eq!(taken, Ok(other.len()));
-    let state = anew.peer(names[0]).expect("there").detector_state();
-    assert_eq!(state, &<Compact as Detector>::State::default());
+    let state = *anew.peer(names[0]).expect("there").detector_state();
+    assert_eq!(state, <Compact as Detector>::State::default());
 }
 
 /// SN4: the keepalive is owed at the release, not by all at once; and without ids nobody takes the

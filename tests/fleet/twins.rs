@@ -216,7 +216,7 @@ impl<D: Detector> Pair<D> {
                 let now = self.now();
                 let handle = self.fleet.insert(self.profiles[*profile], now).expect("room");
                 assert!(!self.old.contains(&handle), "{handle} again");
-                let state = *self.fleet.peer(handle).expect("there");
+                let state = self.fleet.peer(handle).expect("there");
                 assert_eq!(state.liveness(), Liveness::Idle);
                 let group = handle.place() as u16 % 3;
                 self.fleet.set_group(handle, group).expect("there");
@@ -343,7 +343,7 @@ impl<D: Detector> Pair<D> {
             let twin = &self.twins[&handle];
             let due = twin.state.next_deadline(&self.configs[twin.profile]);
             let due_by = |end| due.is_some_and(|(at, _)| at.as_nanos() < end);
-            let reached = *self.fleet.peer(handle).expect("there") != twin.state;
+            let reached = self.fleet.peer(handle).expect("there") != twin.state;
             assert!(!reached || due_by(self.shown + 1), "{handle} was ticked before {due:?}");
             let done = progress == Progress::Done;
             assert!(reached || !done || !due_by(ended), "{handle} was forgotten");
@@ -368,7 +368,7 @@ impl<D: Detector> Pair<D> {
         assert_eq!(self.fleet.len(), self.twins.len());
         let mut seen = 0;
         for (handle, state) in self.fleet.iter() {
-            assert_eq!(*state, self.twins[&handle].state, "{handle}");
+            assert_eq!(state, self.twins[&handle].state, "{handle}");
             assert_eq!(
                 self.fleet.profile(handle).map(Profile::index),
                 Ok(self.twins[&handle].profile)

@@ -43,7 +43,7 @@ proptest! {
     ) {
         let mut world = World::new();
         let peer = world.join(host(1), 0x5eed_0001);
-        let before = *world.gateway.fleet().peer(peer).expect("a peer");
+        let before = world.gateway.fleet().peer(peer).expect("a peer");
         let received = world.gateway.stats().received;
         for (from, bytes) in &datagrams {
             let sent = world.raw(host(*from), bytes);
@@ -58,7 +58,7 @@ proptest! {
         prop_assert_eq!(world.gateway.len(), 1);
         prop_assert_eq!(world.gateway.stats().received, received + datagrams.len() as u64);
         // None of them knew a peer's epoch: 32 bits.
-        prop_assert_eq!(*world.gateway.fleet().peer(peer).expect("a peer"), before);
+        prop_assert_eq!(world.gateway.fleet().peer(peer).expect("a peer"), before);
     }
 }
 
@@ -69,7 +69,7 @@ fn a_datagram_is_one_whole_frame() {
     let peer = world.join(host(1), 9);
     let whole = world.next_ping(host(1));
     let answer = bytes(&pong(&whole));
-    let before = *world.gateway.fleet().peer(peer).expect("a peer");
+    let before = world.gateway.fleet().peer(peer).expect("a peer");
     let mut bad = vec![Vec::new(), answer[..31].to_vec(), [&answer[..], &[0]].concat()];
     bad.push(vec![0xb0; MAX_FRAME + 1]);
     bad.push(vec![1]);
@@ -79,7 +79,7 @@ fn a_datagram_is_one_whole_frame() {
         assert_eq!(world.raw(host(1), &bytes), []);
     }
     assert_eq!(world.gateway.stats().malformed, number);
-    assert_eq!(*world.gateway.fleet().peer(peer).expect("a peer"), before);
+    assert_eq!(world.gateway.fleet().peer(peer).expect("a peer"), before);
 }
 
 /// GW3: an old challenge's answer, played again: in its time it can only begin again what the address's
@@ -115,9 +115,9 @@ fn a_handle_is_never_another_peers() {
     world.say(host(1), &Frame::Goodbye { epoch: 9, reason: 0 });
     let new = world.join(host(1), 10);
     assert_eq!(old.slot(), new.slot(), "the slot is used again");
-    let before = *world.gateway.fleet().peer(new).expect("a peer");
+    let before = world.gateway.fleet().peer(new).expect("a peer");
     world.say(host(1), &pong(&stale));
-    assert_eq!(*world.gateway.fleet().peer(new).expect("a peer"), before);
+    assert_eq!(world.gateway.fleet().peer(new).expect("a peer"), before);
     let stats = world.gateway.stats();
     assert_eq!(stats.pongs_stale + stats.pongs_forged, 1);
 }
@@ -174,7 +174,7 @@ fn guessed_pongs_are_no_sign_of_life() {
     let peer = world.join(host(1), 9);
     let true_ping = world.next_ping(host(1));
     let Frame::Ping { id, handle, .. } = true_ping else { panic!() };
-    let before = *world.gateway.fleet().peer(peer).expect("a peer");
+    let before = world.gateway.fleet().peer(peer).expect("a peer");
     let mut guessed = 7_u64;
     for _ in 0..1_000_000 {
         guessed = guessed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
@@ -184,7 +184,7 @@ fn guessed_pongs_are_no_sign_of_life() {
         let now = heartbeat_proto::Timestamp::from_nanos(world.now);
         world.gateway.datagram(now, host(1), &bytes(&guess), &mut world.out);
     }
-    assert_eq!(*world.gateway.fleet().peer(peer).expect("a peer"), before);
+    assert_eq!(world.gateway.fleet().peer(peer).expect("a peer"), before);
     assert_eq!(world.gateway.stats().pongs_forged, 1_000_000);
     let other = Frame::Ping { id: PingId::new(9, 1), handle, stamp: 0, status: None };
     world.say(host(1), &pong(&other));

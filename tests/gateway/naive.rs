@@ -312,7 +312,7 @@ impl Both {
         for (at, peer) in &self.naive.peers {
             assert_eq!(self.world.gateway.find(*at), Some(peer.handle));
             let state = self.world.gateway.fleet().peer(peer.handle).expect("there");
-            assert_eq!(*state, peer.state, "{at}");
+            assert_eq!(state, peer.state, "{at}");
         }
     }
 
@@ -389,7 +389,7 @@ impl Both {
                 continue;
             }
             let state = self.world.gateway.fleet().peer(peer.handle);
-            if state.is_ok_and(|state| *state == peer.state) {
+            if state.is_ok_and(|state| state == peer.state) {
                 left.insert(at);
                 continue;
             }

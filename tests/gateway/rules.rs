@@ -114,7 +114,7 @@ fn a_pong_that_does_not_fit_is_no_sign_of_life() {
     let other = world.join(host(2), 9);
     let ping = world.next_ping(host(1));
     let Frame::Pong { id, handle, stamp, hold, calm, status } = pong(&ping) else { panic!() };
-    let before = *world.gateway.fleet().peer(peer).expect("a peer");
+    let before = world.gateway.fleet().peer(peer).expect("a peer");
     let other_id = PingId::new(other.epoch(), id.seq());
     let far = stamp.wrapping_add(SEC);
     let early = stamp.wrapping_sub(3600 * SEC);
@@ -132,7 +132,7 @@ fn a_pong_that_does_not_fit_is_no_sign_of_life() {
     ] {
         assert_eq!(world.say(from, &Frame::Pong { id, handle, stamp, hold, calm, status }), []);
     }
-    assert_eq!(*world.gateway.fleet().peer(peer).expect("a peer"), before);
+    assert_eq!(world.gateway.fleet().peer(peer).expect("a peer"), before);
     let stats = *world.gateway.stats();
     let dropped = (stats.pongs_moved, stats.pongs_stale, stats.pongs_misrouted, stats.pongs_forged);
     // That of another epoch has another mask as well.

@@ -163,7 +163,7 @@ fn nothing_counts_that_is_not_sealed() {
     let mut world = World::new(GatewayConfig::new());
     let (mut peer, handle) = world.join(host(1), 9);
     let whole = world.next_ping(&mut peer);
-    let before = *world.gateway.fleet().peer(handle).expect("a peer");
+    let before = world.gateway.fleet().peer(handle).expect("a peer");
     let other = KeyRing::new(1, b"another secret of 32 bytes......").expect("long enough");
     let mut forged = [0; MAX_FRAME];
     let len = peer.sealer.clone().seal(&other, &pong(&whole), &mut forged).expect("fits");
@@ -180,7 +180,7 @@ fn nothing_counts_that_is_not_sealed() {
     for bytes in altered.iter().chain(&plain).chain([&forged[..len].to_vec()]) {
         assert_eq!(world.say(host(1), bytes), []);
     }
-    assert_eq!(*world.gateway.fleet().peer(handle).expect("a peer"), before);
+    assert_eq!(world.gateway.fleet().peer(handle).expect("a peer"), before);
     let stats = *world.gateway.stats();
     assert_eq!(stats.unsealed + stats.malformed, altered.len() as u64 + 5, "{stats:?}");
     assert!(stats.unsealed > 5);
@@ -261,12 +261,12 @@ fn a_peer_moves_only_to_where_there_is_room() {
 fn a_sealed_frame_of_another_epoch_is_unwanted() {
     let mut world = World::new(GatewayConfig::new());
     let (mut peer, handle) = world.join(host(1), 9);
-    let before = *world.gateway.fleet().peer(handle).expect("a peer");
+    let before = world.gateway.fleet().peer(handle).expect("a peer");
     for frame in [Frame::Goodbye { epoch: 10, reason: 0 }, ping(10), hello(10, peer.nonce)] {
         let sealed = peer.seal(&frame);
         assert_eq!(world.say(host(1), &sealed), []);
     }
-    assert_eq!(*world.gateway.fleet().peer(handle).expect("a peer"), before);
+    assert_eq!(world.gateway.fleet().peer(handle).expect("a peer"), before);
     assert_eq!(world.gateway.stats().unwanted, 3);
 }
 
