@@ -106,8 +106,8 @@ impl Mark {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filing {
     bucket: u16,
-    /// There is an entry already, later: a stale one from now on.
-    leaves_stale: bool,
+    /// Where there is an entry already, later: a stale one from now on. Or [`UNFILED`].
+    stale: u16,
 }
 
 /// Slots that are due, in the order in which they were found.
@@ -214,15 +214,26 @@ impl Wheel {
         }
         let bucket = self.bucket(ahead.min(LAST));
         mark.filed = WAITS | bucket;
-        Some(Filing { bucket, leaves_stale: entry != UNFILED })
+        Some(Filing { bucket, stale: entry })
     }
 
     #[inline]
     pub(super) fn file(&mut self, slot: u32, filing: Filing, marks: &impl Marks) {
-        if filing.leaves_stale {
+        if filing.stale != UNFILED && !self.takes_back(slot, filing.stale) {
             self.pay_for_stale(marks);
         }
         self.enter(slot, filing.bucket);
+    }
+
+    /// Drops the entry of this slot if it is the bucket's last: that of a peer that is started as
+    /// soon as it is inserted.
+    #[inline]
+    fn takes_back(&mut self, slot: u32, bucket: u16) -> bool {
+        let is_last = self.blocks.last(self.heads[bucket as usize % BUCKETS]) == Some(slot);
+        if is_last {
+            self.drop_last(bucket);
+        }
+        is_last
     }
 
     /// [`wake_at`](Self::wake_at), and all that comes of it.
