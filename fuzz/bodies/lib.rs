@@ -39,6 +39,7 @@ mod rules;
 #[path = "../../tests/reference/script.rs"]
 mod script;
 mod silence;
+pub mod snapshot;
 pub mod stream;
 pub mod supervisor;
 pub mod trace;
@@ -63,7 +64,7 @@ pub fn trace_if_asked() {
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus as well.
-pub const TARGETS: [(&str, Body); 13] = [
+pub const TARGETS: [(&str, Body); 14] = [
     ("machine", machine::run),
     ("pair", pair::run),
     ("differential", differential::run),
@@ -77,4 +78,5 @@ pub const TARGETS: [(&str, Body); 13] = [
     ("wish", wish::run),
     ("fleet", fleet::run),
     ("gateway", gateway::run),
+    ("snapshot", snapshot::run),
 ];
