@@ -68,8 +68,8 @@
 //!
 //! # What it costs
 //!
-//! Beside the fleet's own, [`GatewayConfig::peers`] tells the bytes for each peer. A pong, and a ping
-//! that is sent, touch 24 of them, look nothing up and allocate nothing (rule GW10). Figures:
+//! Beside the fleet's own, [`GatewayConfig::peers`] tells the bytes for each peer. A ping that is
+//! sent touches 24 of them, a pong none; both look nothing up and allocate nothing (rule GW10). Figures:
 //! `docs/PERFORMANCE.md`.
 
 mod address;
@@ -87,6 +87,7 @@ mod stats;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 pub use burst::Burst;
@@ -104,7 +105,7 @@ use crate::backoff::Budget;
 use crate::codec::{Frame, Link, MAX_FRAME, datagram};
 use crate::detector::{Deadline, Detector};
 use crate::event::{Event, PingId};
-use crate::fleet::{Fleet, Handle, Progress, StaleHandle};
+use crate::fleet::{Fleet, GuardReport, Handle, Input, Progress, Sink, StaleHandle};
 use crate::liveness::{Liveness, Reason, Transition};
 use crate::time::{Timestamp, nanos};
 
@@ -196,7 +197,11 @@ impl<D: Detector> Gateway<D> {
             return self.sealed(now, from, datagram, out);
         }
         match answered(datagram) {
-            Some(pong) => self.answered(now, from, &pong, out),
+            Some(pong) => {
+                if let Some(input) = self.proven(now, from, &pong) {
+                    self.hear(now, &[input], out);
+                }
+            }
             None => self.other(now, from, datagram, out),
         }
     }
@@ -291,34 +296,59 @@ impl<D: Detector> Gateway<D> {
         self.fleet.at(self.book.find(&Address::new(address)?)?)
     }
 
-    /// GW5: a pong is its peer's if slot, epoch, address and stamp are.
+    /// GW5: a pong is its peer's if slot, epoch, address and stamp are. The stamp proves the address:
+    /// what is kept of it is not looked at.
     #[inline]
-    fn answered<O: Outlet>(&mut self, now: Timestamp, from: SocketAddr, pong: &Pong, out: &mut O) {
+    fn proven(&mut self, now: Timestamp, from: SocketAddr, pong: &Pong) -> Option<Input> {
         let now = self.fleet.clamped(now);
-        let Ok(slot) = u32::try_from(pong.handle) else {
-            return self.stats.pongs_stale += 1;
+        let (Ok(slot), Some(from)) = (u32::try_from(pong.handle), Address::new(from)) else {
+            self.stats.pongs_stale += 1;
+            return None;
         };
-        let peer = Handle::new(slot, pong.id.epoch());
-        if peer.shard() != self.fleet.shard() {
-            return self.stats.pongs_misrouted += 1;
+        let handle = Handle::new(slot, pong.id.epoch());
+        if handle.shard() != self.fleet.shard() {
+            self.stats.pongs_misrouted += 1;
+            return None;
         }
-        let Some(home) = self.book.home(peer.place()) else {
-            return self.stats.pongs_stale += 1;
-        };
-        if Some(home.address) != Address::new(from) {
-            return self.stats.pongs_moved += 1;
-        }
-        let stamp = pong.stamp.wrapping_sub(self.secret.mask(peer));
+        let stamp = pong.stamp.wrapping_sub(self.seals.mask(&self.secret, handle, &from));
         if now.as_nanos().wrapping_sub(stamp) > self.oldest {
-            return self.stats.pongs_forged += 1;
+            self.count_unproven(handle, &from);
+            return None;
         }
         let (stamp, hold) = (Some(Timestamp::from_nanos(stamp)), pong.hold);
         let event = Event::PongReceived { id: pong.id, stamp, hold, calm: pong.calm };
-        match self.fleet.handle(peer, event, now) {
-            Ok(actions) if actions.is_empty() => {}
-            Ok(actions) => self.perform(peer, actions, now, None, out),
-            Err(_) => self.stats.pongs_stale += 1,
+        Some(Input { handle, event })
+    }
+
+    #[cold]
+    fn count_unproven(&mut self, peer: Handle, from: &Address) {
+        let counter = match self.book.home(peer.place()) {
+            None => &mut self.stats.pongs_stale,
+            Some(home) if home.address != *from => &mut self.stats.pongs_moved,
+            Some(_) => &mut self.stats.pongs_forged,
+        };
+        *counter += 1;
+    }
+
+    /// Tells peers of their pongs, and does what comes of it.
+    #[inline]
+    fn hear<O: Outlet>(&mut self, now: Timestamp, mut pongs: &[Input], out: &mut O) {
+        while !pongs.is_empty() {
+            let mut heard = Heard { news: None, stale: 0, out };
+            let taken = self.fleet.handle_batch(pongs, now, &mut heard);
+            let Heard { news, stale, .. } = heard;
+            self.stats.pongs_stale += stale;
+            if let Some((peer, actions)) = news {
+                self.perform(peer, actions, now, None, out);
+            }
+            pongs = pongs.get(taken..).unwrap_or_default();
         }
+    }
+
+    /// What is added to the stamps of pings to this peer.
+    #[inline]
+    fn mask(&self, peer: Handle, home: &Home) -> u64 {
+        self.seals.mask(&self.secret, peer, &home.address)
     }
 
     /// Tells a peer something that is no pong, and does what comes of it.
@@ -347,7 +377,7 @@ impl<D: Detector> Gateway<D> {
     ) {
         let Some(home) = self.book.home(peer.place()).copied() else { return };
         let address = home.address.socket();
-        let mut plain = Link::new(self.secret.mask(peer), peer.slot().into());
+        let mut plain = Link::new(self.mask(peer, &home), peer.slot().into());
         let link = link.unwrap_or(&mut plain);
         let mut end = None;
         for action in actions {
@@ -393,6 +423,28 @@ impl<D: Detector> Gateway<D> {
             self.stats.sent += 1;
             out.send(home.address.socket(), bytes.get(..len).unwrap_or_default());
         }
+    }
+}
+
+/// What came of pongs, until one of them wants something done.
+struct Heard<'o, O> {
+    news: Option<(Handle, Actions)>,
+    stale: u64,
+    out: &'o mut O,
+}
+
+impl<O: Outlet> Sink for Heard<'_, O> {
+    fn take(&mut self, peer: Handle, actions: Actions) -> ControlFlow<()> {
+        self.news = Some((peer, actions));
+        ControlFlow::Break(())
+    }
+
+    fn guarded(&mut self, report: &GuardReport) {
+        self.out.guarded(report);
+    }
+
+    fn stale(&mut self, _: Handle) {
+        self.stale += 1;
     }
 }
 

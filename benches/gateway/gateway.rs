@@ -95,7 +95,7 @@ struct Shared {
 /// Receive bare, receive, send bare, send.
 fn measure(arguments: &Arguments, peers: u32) -> Result<[Cost; 4]> {
     let any = |address: &str| anyhow::Ok(Socket::bind(address.parse()?, false)?);
-    let world = any("0.0.0.0:0")?;
+    let world = any("0.0.0.0:0")?.name_destinations()?;
     let port = world.local_addr()?.port();
     let (mut there, mut back) = world.split()?;
     let (bare, own) = (any("127.0.0.1:0")?, any("127.0.0.1:0")?);

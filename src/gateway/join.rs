@@ -63,7 +63,8 @@ impl<D: Detector> Gateway<D> {
         frame: &Frame,
         out: &mut O,
     ) {
-        let mut link = Link::new(self.secret.mask(peer), peer.slot().into());
+        let Some(home) = self.book.home(peer.place()) else { return };
+        let mut link = Link::new(self.mask(peer, home), peer.slot().into());
         match link.event(frame, now) {
             Some(event) => drop(self.tell(peer, event, now, Some(&mut link), out)),
             None => self.stats.unwanted += 1,

@@ -49,10 +49,12 @@ impl Secret {
         hasher.finish()
     }
 
-    /// What is added to the stamps of a peer's pings (rule GW5).
+    /// What is added to the stamps of pings to a peer at this address (rule GW5).
     #[inline]
-    pub(super) fn mask(&self, peer: Handle) -> u64 {
-        self.short(Purpose::Mask, &[u64::from(peer.slot()) << 32 | u64::from(peer.epoch())])
+    pub(super) fn mask(&self, peer: Handle, at: &Address) -> u64 {
+        let [a, b, c] = at.words();
+        let peer = u64::from(peer.slot()) << 32 | u64::from(peer.epoch());
+        self.short(Purpose::Mask, &[peer, a, b, c])
     }
 
     /// Where the address is in a table: nobody can choose addresses that meet.
