@@ -20,11 +20,12 @@ use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
 use super::{BATCH, BUFFER, Queue, ROOM, Wire};
 
-/// What the system may refuse. A socket for both families has both ways to number datagrams.
-pub(super) fn prepare(socket: &impl AsFd, _address: SocketAddr) {
+/// What the system may refuse.
+pub(super) fn prepare(socket: &impl AsFd) {
     // Beyond the system's limit, if this process may.
     let _ = setsockopt(socket, RcvBufForce, &BUFFER);
     let _ = setsockopt(socket, SndBufForce, &BUFFER);
+    // Also of a socket for IPv6, which may send to IPv4 addresses in their mapped form.
     let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE);
 }
 
@@ -57,13 +58,15 @@ impl Headers {
 pub(crate) struct Receiver {
     socket: UdpSocket,
     headers: Headers,
+    /// Whether destinations are told.
+    names: bool,
     space: Box<[[u8; ROOM]; BATCH]>,
 }
 
 impl Receiver {
     pub(super) fn new(socket: UdpSocket, names: bool) -> io::Result<Self> {
         let headers = Headers::new(&socket, names.then(|| cmsg_space!(in6_pktinfo)))?;
-        Ok(Self { socket, headers, space: Box::new([[0; ROOM]; BATCH]) })
+        Ok(Self { socket, headers, names, space: Box::new([[0; ROOM]; BATCH]) })
     }
 
     /// Hands on what has come, at most a batch: whence, where to, the bytes (cut off after more
@@ -93,8 +96,8 @@ impl Receiver {
         each: &mut impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
     ) -> io::Result<usize> {
         match &mut self.headers {
-            Headers::V4(headers) => take(&self.socket, headers, &mut self.space, each),
-            Headers::V6(headers) => take(&self.socket, headers, &mut self.space, each),
+            Headers::V4(headers) => take(&self.socket, headers, self.names, &mut self.space, each),
+            Headers::V6(headers) => take(&self.socket, headers, self.names, &mut self.space, each),
         }
     }
 
@@ -118,6 +121,7 @@ impl Receiver {
 fn take<S: SockaddrLike + Copy + Into<SocketAddr>>(
     socket: &UdpSocket,
     headers: &mut MultiHeaders<S>,
+    names: bool,
     space: &mut [[u8; ROOM]; BATCH],
     each: &mut impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
 ) -> io::Result<usize> {
@@ -128,8 +132,8 @@ fn take<S: SockaddrLike + Copy + Into<SocketAddr>>(
             for message in messages {
                 count += 1;
                 if let Some(from) = message.address {
-                    let bytes = message.iovs().next().unwrap_or_default();
-                    each(from.into(), sent_to(&message), bytes);
+                    let to = if names { sent_to(&message) } else { None };
+                    each(from.into(), to, message.iovs().next().unwrap_or_default());
                 }
             }
             Ok(count)
@@ -219,14 +223,12 @@ fn send<'q, S: SockaddrLike + Copy>(
     control: Option<ControlMessage<'_>>,
     family: impl Fn(SocketAddr) -> Option<S>,
 ) -> nix::Result<usize> {
-    let mut to = [None; BATCH];
-    let mut slices = [[IoSlice::new(&[])]; BATCH];
-    let mut count = 0;
-    for ((to, slice), (about, datagram)) in to.iter_mut().zip(&mut slices).zip(run) {
-        (*to, *slice) = (family(about.to), [IoSlice::new(datagram)]);
-        count += 1;
+    let mut to = Vec::with_capacity(BATCH);
+    let mut slices = Vec::with_capacity(BATCH);
+    for (about, datagram) in run {
+        to.push(family(about.to));
+        slices.push([IoSlice::new(datagram)]);
     }
-    let (slices, flags) = (slices.iter().take(count), MsgFlags::empty());
-    let sent = sendmmsg(socket.as_raw_fd(), headers, slices, to, control.as_slice(), flags)?;
-    Ok(sent.count())
+    let (control, flags) = (control.as_slice(), MsgFlags::empty());
+    Ok(sendmmsg(socket.as_raw_fd(), headers, &slices, to, control, flags)?.count())
 }
