@@ -298,7 +298,8 @@ impl<D: Detector> Gateway<D> {
 
     /// GW5: a pong is its peer's if slot, epoch, address and stamp are. The stamp proves the address:
     /// what is kept of it is not looked at.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a fifth of what a pong costs is moving it about")]
     fn proven(&mut self, now: Timestamp, from: SocketAddr, pong: &Pong) -> Option<Input> {
         let now = self.fleet.clamped(now);
         let (Ok(slot), Some(from)) = (u32::try_from(pong.handle), Address::new(from)) else {
@@ -449,7 +450,8 @@ impl<O: Outlet> Sink for Heard<'_, O> {
 }
 
 /// A pong that may be a peer's; those of epoch 0 answer a challenge.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a pong is not moved about")]
 fn answered(datagram: &[u8]) -> Option<Pong> {
     match datagram::decode(datagram) {
         Ok(Frame::Pong { id, handle, stamp, hold, calm, .. }) if id.epoch() != 0 => {

@@ -53,13 +53,11 @@ impl Secret {
     #[inline]
     pub(super) fn mask(&self, peer: Handle, at: &Address) -> u64 {
         let peer = u64::from(peer.slot()) << 32 | u64::from(peer.epoch());
-        match at.v4() {
-            Some(at) => self.short(Purpose::Mask, &[peer], at),
-            None => {
-                let [a, b, c] = at.words();
-                self.short(Purpose::Mask, &[peer, a, b], c)
-            }
+        if let Some(at) = at.v4() {
+            return self.short(Purpose::Mask, &[peer], at);
         }
+        let [a, b, c] = at.words();
+        self.short(Purpose::Mask, &[peer, a, b], c)
     }
 
     /// Where the address is in a table: nobody can choose addresses that meet.
