@@ -79,6 +79,7 @@ mod config;
 mod join;
 mod outlet;
 mod pings;
+mod pongs;
 #[cfg(feature = "auth")]
 mod sealed;
 mod seals;
@@ -87,8 +88,6 @@ mod stats;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::ops::ControlFlow;
-use core::time::Duration;
 
 pub use burst::Burst;
 pub use config::{GatewayConfig, GatewayError};
@@ -98,14 +97,15 @@ pub use stats::GatewayStats;
 use self::address::Address;
 use self::book::{Book, Home};
 use self::pings::Pings;
+use self::pongs::answered;
 use self::seals::Seals;
 use self::secret::Secret;
 use crate::action::{Action, Actions};
 use crate::backoff::Budget;
-use crate::codec::{Frame, Link, MAX_FRAME, datagram};
+use crate::codec::{Frame, Link, MAX_FRAME};
 use crate::detector::{Deadline, Detector};
-use crate::event::{Event, PingId};
-use crate::fleet::{Fleet, GuardReport, Handle, Input, Progress, Sink, StaleHandle};
+use crate::event::Event;
+use crate::fleet::{Fleet, Handle, Progress, StaleHandle};
 use crate::liveness::{Liveness, Reason, Transition};
 use crate::time::{Timestamp, nanos};
 
@@ -130,16 +130,6 @@ pub struct Gateway<D: Detector = Deadline> {
 
 /// Peers whose end one call of [`Gateway::advance`] brings, at most.
 const ENDS: usize = 64;
-
-/// The answer to a ping, as it is on the wire.
-#[derive(Clone, Copy, Debug)]
-struct Pong {
-    id: PingId,
-    handle: u64,
-    stamp: u64,
-    hold: Duration,
-    calm: bool,
-}
 
 impl<D: Detector> Gateway<D> {
     /// The reason of the goodbye to a peer that was declared dead.
@@ -296,56 +286,6 @@ impl<D: Detector> Gateway<D> {
         self.fleet.at(self.book.find(&Address::new(address)?)?)
     }
 
-    /// GW5: a pong is its peer's if slot, epoch, address and stamp are. The stamp proves the address:
-    /// what is kept of it is not looked at.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a fifth of what a pong costs is moving it about")]
-    fn proven(&mut self, now: Timestamp, from: SocketAddr, pong: &Pong) -> Option<Input> {
-        let now = self.fleet.clamped(now);
-        let (Ok(slot), Some(from)) = (u32::try_from(pong.handle), Address::new(from)) else {
-            self.stats.pongs_stale += 1;
-            return None;
-        };
-        let handle = Handle::new(slot, pong.id.epoch());
-        if handle.shard() != self.fleet.shard() {
-            self.stats.pongs_misrouted += 1;
-            return None;
-        }
-        let stamp = pong.stamp.wrapping_sub(self.seals.mask(&self.secret, handle, &from));
-        if now.as_nanos().wrapping_sub(stamp) > self.oldest {
-            self.count_unproven(handle, &from);
-            return None;
-        }
-        let (stamp, hold) = (Some(Timestamp::from_nanos(stamp)), pong.hold);
-        let event = Event::PongReceived { id: pong.id, stamp, hold, calm: pong.calm };
-        Some(Input { handle, event })
-    }
-
-    #[cold]
-    fn count_unproven(&mut self, peer: Handle, from: &Address) {
-        let counter = match self.book.home(peer.place()) {
-            None => &mut self.stats.pongs_stale,
-            Some(home) if home.address != *from => &mut self.stats.pongs_moved,
-            Some(_) => &mut self.stats.pongs_forged,
-        };
-        *counter += 1;
-    }
-
-    /// Tells peers of their pongs, and does what comes of it.
-    #[inline]
-    fn hear<O: Outlet>(&mut self, now: Timestamp, mut pongs: &[Input], out: &mut O) {
-        while !pongs.is_empty() {
-            let mut heard = Heard { news: None, stale: 0, out };
-            let taken = self.fleet.handle_batch(pongs, now, &mut heard);
-            let Heard { news, stale, .. } = heard;
-            self.stats.pongs_stale += stale;
-            if let Some((peer, actions)) = news {
-                self.perform(peer, actions, now, None, out);
-            }
-            pongs = pongs.get(taken..).unwrap_or_default();
-        }
-    }
-
     /// What is added to the stamps of pings to this peer.
     #[inline]
     fn mask(&self, peer: Handle, home: &Home) -> u64 {
@@ -424,40 +364,6 @@ impl<D: Detector> Gateway<D> {
             self.stats.sent += 1;
             out.send(home.address.socket(), bytes.get(..len).unwrap_or_default());
         }
-    }
-}
-
-/// What came of pongs, until one of them wants something done.
-struct Heard<'o, O> {
-    news: Option<(Handle, Actions)>,
-    stale: u64,
-    out: &'o mut O,
-}
-
-impl<O: Outlet> Sink for Heard<'_, O> {
-    fn take(&mut self, peer: Handle, actions: Actions) -> ControlFlow<()> {
-        self.news = Some((peer, actions));
-        ControlFlow::Break(())
-    }
-
-    fn guarded(&mut self, report: &GuardReport) {
-        self.out.guarded(report);
-    }
-
-    fn stale(&mut self, _: Handle) {
-        self.stale += 1;
-    }
-}
-
-/// A pong that may be a peer's; those of epoch 0 answer a challenge.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a pong is not moved about")]
-fn answered(datagram: &[u8]) -> Option<Pong> {
-    match datagram::decode(datagram) {
-        Ok(Frame::Pong { id, handle, stamp, hold, calm, .. }) if id.epoch() != 0 => {
-            Some(Pong { id, handle, stamp, hold, calm })
-        }
-        _ => None,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use core::net::SocketAddr;
 
-use super::{Gateway, Outlet, answered};
+use super::pongs::answered;
+use super::{Gateway, Outlet};
 use crate::detector::Detector;
 use crate::event::Event;
 use crate::fleet::{Handle, Input};

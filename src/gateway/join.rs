@@ -4,7 +4,8 @@ use core::net::SocketAddr;
 
 use super::address::Address;
 use super::book::Home;
-use super::{Gateway, Gone, Outlet, Pong};
+use super::pongs::Pong;
+use super::{Gateway, Gone, Outlet};
 use crate::codec::{Frame, Link, MAX_FRAME, datagram};
 use crate::detector::Detector;
 use crate::event::{Event, PingId};

@@ -6,8 +6,9 @@ use core::time::Duration;
 
 use super::address::Address;
 use super::join::tick;
+use super::pongs::Pong;
 use super::seals::{Pair, Seals};
-use super::{Gateway, Outlet, Pong};
+use super::{Gateway, Outlet};
 use crate::codec::auth::{KeyRing, Opener, SEAL_LEN, Sealer};
 use crate::codec::{Frame, Hello, datagram};
 use crate::detector::Detector;

@@ -8,7 +8,8 @@
 //! datagram a call, and the system chooses the source.
 //!
 //! IPv4 datagrams are sent with the bit that they must not be taken apart (`IP_PMTUDISC_PROBE`): a
-//! frame fits every path. Without it Linux draws a number for each, for a tenth of all that sending costs.
+//! frame fits every path. Without it Linux draws a number for each, for a tenth of what sending
+//! costs.
 
 // Paths, since `benches/gateway` includes this file.
 #[cfg(target_os = "linux")]
@@ -32,7 +33,7 @@ use self::linux as system;
 use self::plain as system;
 pub(crate) use self::system::Receiver;
 
-/// Datagrams a system call, at most. What the kernel does with them pushes what comes after out of the
+/// Datagrams a system call, at most. What the kernel does in it pushes what comes after out of the
 /// caches, for each call anew.
 const BATCH: usize = 128;
 
