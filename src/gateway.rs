@@ -68,8 +68,8 @@
 //!
 //! # What it costs
 //!
-//! Beside the fleet's own, [`GatewayConfig::peers`] tells the bytes for each peer. A pong, and a ping
-//! that is sent, touch 24 of them, look nothing up and allocate nothing (rule GW10). Figures:
+//! Beside the fleet's own, [`GatewayConfig::peers`] tells the bytes for each peer. A ping that is
+//! sent touches 24 of them, a pong none; both look nothing up and allocate nothing (rule GW10). Figures:
 //! `docs/PERFORMANCE.md`.
 
 mod address;
@@ -79,6 +79,7 @@ mod config;
 mod join;
 mod outlet;
 mod pings;
+mod pongs;
 #[cfg(feature = "auth")]
 mod sealed;
 mod seals;
@@ -87,7 +88,6 @@ mod stats;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 pub use burst::Burst;
 pub use config::{GatewayConfig, GatewayError};
@@ -97,13 +97,14 @@ pub use stats::GatewayStats;
 use self::address::Address;
 use self::book::{Book, Home};
 use self::pings::Pings;
+use self::pongs::answered;
 use self::seals::Seals;
 use self::secret::Secret;
 use crate::action::{Action, Actions};
 use crate::backoff::Budget;
-use crate::codec::{Frame, Link, MAX_FRAME, datagram};
+use crate::codec::{Frame, Link, MAX_FRAME};
 use crate::detector::{Deadline, Detector};
-use crate::event::{Event, PingId};
+use crate::event::Event;
 use crate::fleet::{Fleet, Handle, Progress, StaleHandle};
 use crate::liveness::{Liveness, Reason, Transition};
 use crate::time::{Timestamp, nanos};
@@ -129,16 +130,6 @@ pub struct Gateway<D: Detector = Deadline> {
 
 /// Peers whose end one call of [`Gateway::advance`] brings, at most.
 const ENDS: usize = 64;
-
-/// The answer to a ping, as it is on the wire.
-#[derive(Clone, Copy, Debug)]
-struct Pong {
-    id: PingId,
-    handle: u64,
-    stamp: u64,
-    hold: Duration,
-    calm: bool,
-}
 
 impl<D: Detector> Gateway<D> {
     /// The reason of the goodbye to a peer that was declared dead.
@@ -196,7 +187,11 @@ impl<D: Detector> Gateway<D> {
             return self.sealed(now, from, datagram, out);
         }
         match answered(datagram) {
-            Some(pong) => self.answered(now, from, &pong, out),
+            Some(pong) => {
+                if let Some(input) = self.proven(now, from, &pong) {
+                    self.hear(now, &[input], out);
+                }
+            }
             None => self.other(now, from, datagram, out),
         }
     }
@@ -291,34 +286,10 @@ impl<D: Detector> Gateway<D> {
         self.fleet.at(self.book.find(&Address::new(address)?)?)
     }
 
-    /// GW5: a pong is its peer's if slot, epoch, address and stamp are.
+    /// What is added to the stamps of pings to this peer.
     #[inline]
-    fn answered<O: Outlet>(&mut self, now: Timestamp, from: SocketAddr, pong: &Pong, out: &mut O) {
-        let now = self.fleet.clamped(now);
-        let Ok(slot) = u32::try_from(pong.handle) else {
-            return self.stats.pongs_stale += 1;
-        };
-        let peer = Handle::new(slot, pong.id.epoch());
-        if peer.shard() != self.fleet.shard() {
-            return self.stats.pongs_misrouted += 1;
-        }
-        let Some(home) = self.book.home(peer.place()) else {
-            return self.stats.pongs_stale += 1;
-        };
-        if Some(home.address) != Address::new(from) {
-            return self.stats.pongs_moved += 1;
-        }
-        let stamp = pong.stamp.wrapping_sub(self.secret.mask(peer));
-        if now.as_nanos().wrapping_sub(stamp) > self.oldest {
-            return self.stats.pongs_forged += 1;
-        }
-        let (stamp, hold) = (Some(Timestamp::from_nanos(stamp)), pong.hold);
-        let event = Event::PongReceived { id: pong.id, stamp, hold, calm: pong.calm };
-        match self.fleet.handle(peer, event, now) {
-            Ok(actions) if actions.is_empty() => {}
-            Ok(actions) => self.perform(peer, actions, now, None, out),
-            Err(_) => self.stats.pongs_stale += 1,
-        }
+    fn mask(&self, peer: Handle, home: &Home) -> u64 {
+        self.seals.mask(&self.secret, peer, &home.address)
     }
 
     /// Tells a peer something that is no pong, and does what comes of it.
@@ -347,7 +318,7 @@ impl<D: Detector> Gateway<D> {
     ) {
         let Some(home) = self.book.home(peer.place()).copied() else { return };
         let address = home.address.socket();
-        let mut plain = Link::new(self.secret.mask(peer), peer.slot().into());
+        let mut plain = Link::new(self.mask(peer, &home), peer.slot().into());
         let link = link.unwrap_or(&mut plain);
         let mut end = None;
         for action in actions {
@@ -393,17 +364,6 @@ impl<D: Detector> Gateway<D> {
             self.stats.sent += 1;
             out.send(home.address.socket(), bytes.get(..len).unwrap_or_default());
         }
-    }
-}
-
-/// A pong that may be a peer's; those of epoch 0 answer a challenge.
-#[inline]
-fn answered(datagram: &[u8]) -> Option<Pong> {
-    match datagram::decode(datagram) {
-        Ok(Frame::Pong { id, handle, stamp, hold, calm, .. }) if id.epoch() != 0 => {
-            Some(Pong { id, handle, stamp, hold, calm })
-        }
-        _ => None,
     }
 }
 

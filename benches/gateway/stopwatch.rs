@@ -7,27 +7,31 @@ use std::time::Instant;
 use anyhow::Result;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::ClockId;
 
 /// Adds up what this thread does between the beginning and the end of its turns. Outside of them it
 /// must wait and do nothing, since how its time divides between kernel and user space is known for
 /// the thread as a whole only.
 pub(crate) struct Stopwatch {
     packets: u64,
-    processor: u64,
+    /// Nanoseconds for a packet, by turn.
+    processor: Vec<f64>,
     wall: Duration,
 }
 
 impl Stopwatch {
     pub(crate) fn new() -> Self {
-        Self { packets: 0, processor: 0, wall: Duration::ZERO }
+        Self { packets: 0, processor: Vec::new(), wall: Duration::ZERO }
     }
 
     pub(crate) fn time(&mut self, work: impl FnOnce() -> Result<u64>) -> Result<u64> {
         let (start, before) = (Instant::now(), thread_nanos());
         let packets = work()?;
-        self.processor += thread_nanos() - before;
+        let processor = thread_nanos() - before;
         self.wall += start.elapsed();
+        if packets > 0 {
+            self.processor.push(processor as f64 / packets as f64);
+        }
         self.packets += packets;
         Ok(packets)
     }
@@ -37,20 +41,23 @@ impl Stopwatch {
         let micros = |time: nix::sys::time::TimeVal| time.num_microseconds() as f64;
         let (user, system) = (micros(usage.user_time()), micros(usage.system_time()));
         let wall = self.wall.as_nanos() as f64;
-        let share = user / (user + system).max(1.0);
-        Cost { packets: self.packets, processor: self.processor as f64, wall, user: share }
+        let mut processor = self.processor.clone();
+        processor.sort_unstable_by(f64::total_cmp);
+        let processor = processor.get(processor.len() / 2).copied().unwrap_or(f64::NAN);
+        Cost { packets: self.packets, processor, wall, user: user / (user + system).max(1.0) }
     }
 }
 
 fn thread_nanos() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    let time = ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("a thread has a clock");
+    time.num_nanoseconds() as u64
 }
 
 /// Of so many packets, in nanoseconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
     packets: u64,
+    /// For one, in the median turn: what others did to the caches in some turns is not in it.
     processor: f64,
     wall: f64,
     /// The share of user space.
@@ -60,7 +67,7 @@ pub(crate) struct Cost {
 /// Each for one packet.
 impl Cost {
     pub(crate) fn nanos(&self) -> f64 {
-        self.processor / self.packets as f64
+        self.processor
     }
 
     pub(crate) fn user(&self) -> f64 {

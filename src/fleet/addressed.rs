@@ -20,12 +20,6 @@ impl<D: Detector> Fleet<D> {
         Timestamp::from_nanos(self.clamp(now))
     }
 
-    /// Brings the records of these places near, all at the same time.
-    #[inline]
-    pub(crate) fn bring_near(&self, slots: impl Iterator<Item = u32>) {
-        self.fetch(slots);
-    }
-
     /// Whether the peer may come back from a loss.
     pub(crate) fn reopens(&self, handle: Handle) -> bool {
         let rules = |profile: Profile| self.config(profile);

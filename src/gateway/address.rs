@@ -42,7 +42,16 @@ impl Address {
         }
     }
 
-    /// All of it in three words, to be hashed.
+    /// All of an IPv4 address in 48 bits.
+    #[inline]
+    pub(super) fn v4(&self) -> Option<u64> {
+        let [.., a, b, c, d] = self.ip;
+        let ip = u32::from_be_bytes([a, b, c, d]);
+        (self.scope == V4).then(|| u64::from(ip) << 16 | u64::from(self.port))
+    }
+
+    /// All of it in three words, to be hashed; the last has 32 bits.
+    #[inline]
     pub(super) fn words(&self) -> [u64; 3] {
         let ip = u128::from_be_bytes(self.ip);
         let rest = u64::from(self.port) << 16 | u64::from(self.scope);

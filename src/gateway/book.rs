@@ -17,6 +17,13 @@ pub(super) struct Home {
 
 const _: () = assert!(size_of::<Home>() == 24);
 
+impl Home {
+    #[inline]
+    fn touch(&self) -> u64 {
+        u64::from(self.epoch) ^ self.address.words()[0]
+    }
+}
+
 /// All its room is reserved at the beginning, and the tables at most half full: they never grow,
 /// and what removals leave behind is swept in place.
 #[derive(Debug)]
@@ -55,10 +62,10 @@ impl Book {
         self.homes.get(place as usize).filter(|home| home.epoch != 0)
     }
 
-    /// Something of the record: so that it comes near.
+    /// Something of both ends of the record: so that it comes near.
     #[inline]
     pub(super) fn touch(&self, place: u32) -> u64 {
-        self.homes.get(place as usize).map_or(0, |home| home.epoch.into())
+        self.homes.get(place as usize).map_or(0, Home::touch)
     }
 
     pub(super) fn find(&self, address: &Address) -> Option<u32> {

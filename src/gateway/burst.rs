@@ -2,14 +2,15 @@
 
 use core::net::SocketAddr;
 
-use super::{Gateway, Outlet, Pong, answered};
+use super::pongs::answered;
+use super::{Gateway, Outlet};
 use crate::detector::Detector;
-use crate::event::PingId;
-use crate::fleet::Handle;
+use crate::event::Event;
+use crate::fleet::{Handle, Input};
 use crate::time::Timestamp;
 
-/// Pongs that wait: as many misses of the cache as a core has under way at once, and some more.
-const MOST: usize = 32;
+/// Pongs that wait: more misses of the cache than a core has under way at once.
+const MOST: usize = 38;
 
 /// Datagrams that are taken one after the other, as [`Gateway::datagram`] takes them, and told a few
 /// later: pongs wait for some others, so that the memory of several peers is fetched at the same
@@ -33,16 +34,14 @@ pub struct Burst<'g, D: Detector, O: Outlet> {
     gateway: &'g mut Gateway<D>,
     out: &'g mut O,
     now: Timestamp,
-    waiting: [(SocketAddr, Pong); MOST],
+    waiting: [Input; MOST],
     len: usize,
 }
 
 impl<'g, D: Detector, O: Outlet> Burst<'g, D, O> {
     pub(super) fn new(gateway: &'g mut Gateway<D>, out: &'g mut O) -> Self {
-        let (id, from) = (PingId::new(0, 0), SocketAddr::from(([0; 4], 0)));
-        let hold = core::time::Duration::ZERO;
-        let none = Pong { id, handle: 0, stamp: 0, hold, calm: false };
-        Self { gateway, out, now: Timestamp::EPOCH, waiting: [(from, none); MOST], len: 0 }
+        let none = Input { handle: Handle::new(0, 0), event: Event::Tick };
+        Self { gateway, out, now: Timestamp::EPOCH, waiting: [none; MOST], len: 0 }
     }
 
     /// A datagram came from there at `now`, not before the one before it.
@@ -58,24 +57,19 @@ impl<'g, D: Detector, O: Outlet> Burst<'g, D, O> {
             self.finish(); // In the order in which they came.
             return self.gateway.other(now, from, datagram, self.out);
         };
+        let Some(input) = self.gateway.proven(self.now, from, &pong) else { return };
+        if let Some(free) = self.waiting.get_mut(self.len) {
+            *free = input;
+            self.len += 1;
+        }
         if self.len == MOST {
             self.finish();
-        }
-        if let Some(free) = self.waiting.get_mut(self.len) {
-            *free = (from, pong);
-            self.len += 1;
         }
     }
 
     fn finish(&mut self) {
         let waiting = self.waiting.get(..self.len).unwrap_or_default();
-        let named = || waiting.iter().map(|(_, pong)| Handle::new(pong.handle as u32, 0));
-        self.gateway.fleet.bring_near(named().map(Handle::place));
-        let book = &self.gateway.book;
-        core::hint::black_box(named().fold(0, |sum, peer| sum ^ book.touch(peer.place())));
-        for (from, pong) in waiting {
-            self.gateway.answered(self.now, *from, pong, self.out);
-        }
+        self.gateway.hear(self.now, waiting, self.out);
         self.len = 0;
     }
 }

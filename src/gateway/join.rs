@@ -4,7 +4,8 @@ use core::net::SocketAddr;
 
 use super::address::Address;
 use super::book::Home;
-use super::{Gateway, Gone, Outlet, Pong};
+use super::pongs::Pong;
+use super::{Gateway, Gone, Outlet};
 use crate::codec::{Frame, Link, MAX_FRAME, datagram};
 use crate::detector::Detector;
 use crate::event::{Event, PingId};
@@ -63,7 +64,8 @@ impl<D: Detector> Gateway<D> {
         frame: &Frame,
         out: &mut O,
     ) {
-        let mut link = Link::new(self.secret.mask(peer), peer.slot().into());
+        let Some(home) = self.book.home(peer.place()) else { return };
+        let mut link = Link::new(self.mask(peer, home), peer.slot().into());
         match link.event(frame, now) {
             Some(event) => drop(self.tell(peer, event, now, Some(&mut link), out)),
             None => self.stats.unwanted += 1,

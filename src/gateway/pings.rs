@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-use super::book::Book;
+use super::book::{Book, Home};
 use super::outlet::{Gone, Outlet};
 use super::seals::Seals;
 use super::secret::Secret;
@@ -55,7 +55,7 @@ impl<'g, O: Outlet> Pings<'g, O> {
             let Some(home) = self.book.home(peer.place()) else { continue };
             // GW5: what the pong brings back.
             let handle = u64::from(*slot);
-            let stamp = stamp.as_nanos().wrapping_add(self.secret.mask(peer));
+            let stamp = stamp.as_nanos().wrapping_add(self.mask(peer, home));
             let ping = Frame::Ping { id: *id, handle, stamp, status: None };
             if self.seals.are_on() {
                 let mut bytes = [0; MAX_FRAME];
@@ -87,13 +87,18 @@ impl<'g, O: Outlet> Pings<'g, O> {
         }
     }
 
+    #[inline]
+    fn mask(&self, peer: Handle, home: &Home) -> u64 {
+        self.seals.mask(&self.secret, peer, &home.address)
+    }
+
     #[cold]
     fn other(&mut self, peer: Handle, action: &Action) {
         if let Action::Notify(transition) = action {
             self.ended.extend(gone(*transition).map(|why| (peer, why)));
         }
         let Some(home) = self.book.home(peer.place()) else { return };
-        let mut link = Link::new(self.secret.mask(peer), peer.slot().into());
+        let mut link = Link::new(self.mask(peer, home), peer.slot().into());
         let Some(frame) = frame(&mut link, peer, action, Timestamp::EPOCH) else { return };
         let mut bytes = [0; MAX_FRAME];
         if let Some(len) = self.seals.encode(peer.place(), &frame, &mut bytes) {

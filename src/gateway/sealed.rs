@@ -6,8 +6,9 @@ use core::time::Duration;
 
 use super::address::Address;
 use super::join::tick;
+use super::pongs::Pong;
 use super::seals::{Pair, Seals};
-use super::{Gateway, Outlet, Pong};
+use super::{Gateway, Outlet};
 use crate::codec::auth::{KeyRing, Opener, SEAL_LEN, Sealer};
 use crate::codec::{Frame, Hello, datagram};
 use crate::detector::Detector;
@@ -88,7 +89,10 @@ impl<D: Detector> Gateway<D> {
                     return self.stats.pongs_moved += 1;
                 }
                 let pong = Pong { id, handle, stamp, hold, calm };
-                return self.answered(now, address.socket(), &pong, out);
+                if let Some(input) = self.proven(now, address.socket(), &pong) {
+                    self.hear(now, &[input], out);
+                }
+                return;
             }
             Frame::Ping { id, .. } | Frame::Beacon { id, .. } => id.epoch(),
             Frame::Hello(hello) => hello.epoch(),
@@ -151,7 +155,7 @@ impl<D: Detector> Gateway<D> {
         let Some((peer, home)) = self.seat(now, address, epoch, out) else { return };
         self.seals.agree(peer.place(), pair);
         if let Some(hello) = greeting(peer.epoch(), ours) {
-            let stamp = now.as_nanos().wrapping_add(self.secret.mask(peer));
+            let stamp = now.as_nanos().wrapping_add(self.mask(peer, &home));
             self.send(peer, &home, &Frame::Hello(hello.with_stamp(stamp)), out);
         }
         self.begin(now, peer, &home, out);

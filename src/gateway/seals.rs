@@ -3,9 +3,12 @@
 #[cfg(feature = "auth")]
 use alloc::{boxed::Box, vec::Vec};
 
+use super::address::Address;
+use super::secret::Secret;
 #[cfg(feature = "auth")]
 use crate::codec::auth::{KeyRing, Opener, Sealer};
 use crate::codec::{Frame, MAX_FRAME};
+use crate::fleet::Handle;
 #[cfg(feature = "auth")]
 use crate::time::Timestamp;
 
@@ -41,6 +44,14 @@ impl Seals {
         return self.keyed.is_some();
         #[cfg(not(feature = "auth"))]
         false
+    }
+
+    /// What is added to the stamps of pings to a peer at this address: a pong from elsewhere does not
+    /// have it. With keys a peer may move, and is known by its seal.
+    #[inline]
+    pub(super) fn mask(&self, secret: &Secret, peer: Handle, at: &Address) -> u64 {
+        let nowhere = Address::default();
+        secret.mask(peer, if self.are_on() { &nowhere } else { at })
     }
 
     /// The peer in this place has gone.

@@ -49,28 +49,35 @@ impl Secret {
         hasher.finish()
     }
 
-    /// What is added to the stamps of a peer's pings (rule GW5).
+    /// What is added to the stamps of pings to a peer at this address (rule GW5).
     #[inline]
-    pub(super) fn mask(&self, peer: Handle) -> u64 {
-        self.short(Purpose::Mask, &[u64::from(peer.slot()) << 32 | u64::from(peer.epoch())])
+    pub(super) fn mask(&self, peer: Handle, at: &Address) -> u64 {
+        let peer = u64::from(peer.slot()) << 32 | u64::from(peer.epoch());
+        if let Some(at) = at.v4() {
+            return self.short(Purpose::Mask, &[peer], at);
+        }
+        let [a, b, c] = at.words();
+        self.short(Purpose::Mask, &[peer, a, b], c)
     }
 
     /// Where the address is in a table: nobody can choose addresses that meet.
     pub(super) fn index(&self, address: &Address) -> u64 {
-        self.short(Purpose::Index, &address.words())
+        let [a, b, c] = address.words();
+        self.short(Purpose::Index, &[a, b], c)
     }
 
     pub(super) fn index_source(&self, source: u64) -> u64 {
-        self.short(Purpose::Index, &[source])
+        self.short(Purpose::Index, &[source], 0)
     }
 
+    /// `last` has at most 48 bits.
     #[inline]
-    fn short(&self, purpose: Purpose, words: &[u64]) -> u64 {
+    fn short(&self, purpose: Purpose, words: &[u64], last: u64) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.key[0], self.key[1]);
-        hasher.write_u64(purpose as u64);
         for word in words {
             hasher.write_u64(*word);
         }
+        hasher.write_u64((purpose as u64) << 48 | last);
         hasher.finish()
     }
 }

@@ -142,6 +142,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let socket = Socket::bind(SocketAddr::new(any, 0), false).context("no socket")?;
+    let socket = socket.name_destinations().context("no socket")?;
     let place = match (addresses.of(0), socket.local_addr()?.port()) {
         (Some(first), port) => format!("{} and after", SocketAddr::new(first, port)),
         (None, port) => format!("port {port}"),

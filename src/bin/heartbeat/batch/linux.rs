@@ -12,37 +12,61 @@ use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo, RcvBufForce, SndBufForce};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage,
-    recvmmsg, sendmmsg, setsockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6,
+    SockaddrLike, recvmmsg, sendmmsg, setsockopt,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
-use super::{BATCH, BUFFER, Queue, ROOM, Sent};
+use super::{BATCH, BUFFER, Queue, ROOM, Wire};
 
-/// Before the socket is bound, so that every datagram tells where it was sent to.
-pub(super) fn prepare(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+/// What the system may refuse.
+pub(super) fn prepare(socket: &impl AsFd) {
     // Beyond the system's limit, if this process may.
     let _ = setsockopt(socket, RcvBufForce, &BUFFER);
     let _ = setsockopt(socket, SndBufForce, &BUFFER);
-    match address {
+    // Also of a socket for IPv6, which may send to IPv4 addresses in their mapped form.
+    let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE);
+}
+
+pub(super) fn name_destinations(socket: &UdpSocket) -> io::Result<()> {
+    match socket.local_addr()? {
         SocketAddr::V4(_) => setsockopt(socket, Ipv4PacketInfo, &true)?,
         SocketAddr::V6(_) => setsockopt(socket, Ipv6RecvPacketInfo, &true)?,
     }
     Ok(())
 }
 
+/// Room for the headers of a batch, by the family of the socket.
+#[derive(Debug)]
+enum Headers {
+    V4(MultiHeaders<SockaddrIn>),
+    V6(MultiHeaders<SockaddrIn6>),
+}
+
+impl Headers {
+    fn new(socket: &UdpSocket, control: Option<Vec<u8>>) -> io::Result<Self> {
+        Ok(match socket.local_addr()? {
+            SocketAddr::V4(_) => Self::V4(MultiHeaders::preallocate(BATCH, control)),
+            SocketAddr::V6(_) => Self::V6(MultiHeaders::preallocate(BATCH, control)),
+        })
+    }
+}
+
 /// The half that receives.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     socket: UdpSocket,
-    headers: MultiHeaders<SockaddrStorage>,
+    headers: Headers,
+    /// Whether destinations are told.
+    names: bool,
     space: Box<[[u8; ROOM]; BATCH]>,
 }
 
 impl Receiver {
-    pub(super) fn new(socket: UdpSocket) -> Self {
-        let headers = MultiHeaders::preallocate(BATCH, Some(cmsg_space!(in6_pktinfo)));
-        Self { socket, headers, space: Box::new([[0; ROOM]; BATCH]) }
+    pub(super) fn new(socket: UdpSocket, names: bool) -> io::Result<Self> {
+        let headers = Headers::new(&socket, names.then(|| cmsg_space!(in6_pktinfo)))?;
+        Ok(Self { socket, headers, names, space: Box::new([[0; ROOM]; BATCH]) })
     }
 
     /// Hands on what has come, at most a batch: whence, where to, the bytes (cut off after more
@@ -66,26 +90,14 @@ impl Receiver {
         }
     }
 
+    #[inline]
     fn take(
         &mut self,
         each: &mut impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
     ) -> io::Result<usize> {
-        let mut slices = self.space.each_mut().map(|space| [IoSliceMut::new(space)]);
-        let socket = self.socket.as_raw_fd();
-        let flags = MsgFlags::MSG_DONTWAIT;
-        match recvmmsg(socket, &mut self.headers, &mut slices, flags, None) {
-            Ok(messages) => {
-                let mut count = 0;
-                for message in messages {
-                    count += 1;
-                    if let Some(from) = message.address.as_ref().and_then(address) {
-                        each(from, sent_to(&message), message.iovs().next().unwrap_or_default());
-                    }
-                }
-                Ok(count)
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
-            Err(error) => Err(error.into()),
+        match &mut self.headers {
+            Headers::V4(headers) => take(&self.socket, headers, self.names, &mut self.space, each),
+            Headers::V6(headers) => take(&self.socket, headers, self.names, &mut self.space, each),
         }
     }
 
@@ -105,12 +117,34 @@ impl Receiver {
     }
 }
 
-fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = storage.as_sockaddr_in().map(|&v4| v4.into());
-    v4.or_else(|| storage.as_sockaddr_in6().map(|&v6| v6.into()))
+#[inline]
+fn take<S: SockaddrLike + Copy + Into<SocketAddr>>(
+    socket: &UdpSocket,
+    headers: &mut MultiHeaders<S>,
+    names: bool,
+    space: &mut [[u8; ROOM]; BATCH],
+    each: &mut impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
+) -> io::Result<usize> {
+    let mut slices = space.each_mut().map(|space| [IoSliceMut::new(space)]);
+    match recvmmsg(socket.as_raw_fd(), headers, &mut slices, MsgFlags::MSG_DONTWAIT, None) {
+        Ok(messages) => {
+            let mut count = 0;
+            for message in messages {
+                count += 1;
+                if let Some(from) = message.address {
+                    let to = if names { sent_to(&message) } else { None };
+                    each(from.into(), to, message.iovs().next().unwrap_or_default());
+                }
+            }
+            Ok(count)
+        }
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn sent_to(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
+#[inline]
+fn sent_to<S>(message: &RecvMsg<'_, '_, S>) -> Option<IpAddr> {
     message.cmsgs().ok()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into())
@@ -122,119 +156,79 @@ fn sent_to(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
     })
 }
 
-/// The half that sends.
+/// What sends.
 #[derive(Debug)]
-pub(crate) struct Sender {
+pub(crate) struct Calls {
     socket: UdpSocket,
-    queue: Queue,
-    /// Where to, as the system wants it: one for each that waits.
-    to: Vec<Option<SockaddrStorage>>,
     /// For datagrams whose source the system chooses, and for the others.
-    headers: MultiHeaders<SockaddrStorage>,
-    sourced: MultiHeaders<SockaddrStorage>,
-    sent: Sent,
+    headers: Headers,
+    sourced: Headers,
 }
 
-impl Sender {
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+impl Wire for Calls {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
         // The system refuses a control message of another length than it expects.
         let control = match socket.local_addr()? {
             SocketAddr::V4(_) => cmsg_space!(in_pktinfo),
             SocketAddr::V6(_) => cmsg_space!(in6_pktinfo),
         };
-        Ok(Self {
-            socket,
-            queue: Queue::new(),
-            to: Vec::with_capacity(BATCH),
-            headers: MultiHeaders::preallocate(BATCH, None),
-            sourced: MultiHeaders::preallocate(BATCH, Some(control)),
-            sent: Sent::default(),
-        })
+        let headers = Headers::new(&socket, None)?;
+        let sourced = Headers::new(&socket, Some(control))?;
+        Ok(Self { socket, headers, sourced })
     }
 
-    pub(crate) const fn sent(&self) -> Sent {
-        self.sent
-    }
-
-    /// Queues a datagram, and sends all if that makes a batch. `from` is an address of this host,
-    /// by default the one the system chooses.
-    ///
-    /// # Errors
-    ///
-    /// As [`flush`](Self::flush); more bytes than a frame has.
-    pub(crate) fn push(
-        &mut self,
-        to: SocketAddr,
-        from: Option<IpAddr>,
-        datagram: &[u8],
-    ) -> io::Result<()> {
-        self.queue.push(from, datagram)?;
-        self.to.push(Some(to.into()));
-        if self.queue.is_full() { self.flush() } else { Ok(()) }
-    }
-
-    /// Sends what is queued. Waits a moment if the system's buffer is full.
-    ///
-    /// # Errors
-    ///
-    /// Why the last datagram that was dropped was; all that could be sent is.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let (mut done, mut ended) = (0, Ok(()));
-        while let Some(&(from, _)) = self.queue.waiting.get(done) {
-            let rest = self.queue.waiting.get(done..).unwrap_or_default();
-            let left = rest.len() as u64;
-            let run = rest.iter().take_while(|next| next.0 == from).count();
-            match self.send(done, run, from) {
-                Ok(0) | Err(Errno::EAGAIN | Errno::ENOBUFS) => {
-                    self.sent.dropped += left;
-                    ended = Err(io::ErrorKind::WouldBlock.into());
-                    break;
-                }
-                Ok(taken) => {
-                    self.sent.taken += taken as u64;
-                    done += taken;
-                }
-                Err(Errno::EINTR) => {}
-                // Of one destination: the others can be reached.
-                Err(error) => {
-                    self.sent.dropped += 1;
-                    done += 1;
-                    ended = Err(error.into());
-                }
-            }
-        }
-        self.queue.waiting.clear();
-        self.to.clear();
-        ended
-    }
-
-    /// One system call for `run` datagrams from `first` on; how many of them were sent.
-    fn send(&mut self, first: usize, run: usize, from: Option<IpAddr>) -> nix::Result<usize> {
-        let none = IoSlice::new(&[]);
-        let mut slices = [[none]; BATCH];
-        for (slice, datagram) in slices.iter_mut().zip(self.queue.datagrams(first)).take(run) {
-            *slice = [IoSlice::new(datagram)];
-        }
-        let slices = slices.iter().take(run);
-        let to = self.to.get(first..).unwrap_or_default();
-        let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::empty());
+    /// Those of one source.
+    fn send(&mut self, queue: &Queue, first: usize) -> io::Result<usize> {
+        let from = queue.waiting.get(first).and_then(|about| about.from);
+        let headers = if from.is_some() { &mut self.sourced } else { &mut self.headers };
         let (v4, v6);
         let control = match from {
-            None => {
-                return Ok(sendmmsg(socket, &mut self.headers, slices, to, [], flags)?.count());
-            }
+            None => None,
             Some(IpAddr::V4(from)) => {
                 let from = in_addr { s_addr: u32::from_ne_bytes(from.octets()) };
                 let any = in_addr { s_addr: 0 };
                 v4 = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: any };
-                [ControlMessage::Ipv4PacketInfo(&v4)]
+                Some(ControlMessage::Ipv4PacketInfo(&v4))
             }
             Some(IpAddr::V6(from)) => {
                 let from = in6_addr { s6_addr: from.octets() };
                 v6 = in6_pktinfo { ipi6_addr: from, ipi6_ifindex: 0 };
-                [ControlMessage::Ipv6PacketInfo(&v6)]
+                Some(ControlMessage::Ipv6PacketInfo(&v6))
             }
         };
-        Ok(sendmmsg(socket, &mut self.sourced, slices, to, control, flags)?.count())
+        let run = queue.datagrams(first).take_while(|(about, _)| about.from == from);
+        let sent = match headers {
+            Headers::V4(headers) => send(&self.socket, headers, run, control, |to| match to {
+                SocketAddr::V4(to) => Some(to.into()),
+                SocketAddr::V6(_) => None,
+            }),
+            Headers::V6(headers) => send(&self.socket, headers, run, control, |to| match to {
+                SocketAddr::V4(_) => None,
+                SocketAddr::V6(to) => Some(to.into()),
+            }),
+        };
+        match sent {
+            Err(Errno::ENOBUFS) => Err(Errno::EAGAIN.into()),
+            sent => Ok(sent?),
+        }
     }
+}
+
+/// One system call. To an address of another family it has no destination, and is refused.
+#[inline]
+fn send<'q, S: SockaddrLike + Copy>(
+    socket: &UdpSocket,
+    headers: &mut MultiHeaders<S>,
+    run: impl Iterator<Item = (&'q super::Waiting, &'q [u8])>,
+    control: Option<ControlMessage<'_>>,
+    family: impl Fn(SocketAddr) -> Option<S>,
+) -> nix::Result<usize> {
+    let mut to = Vec::with_capacity(BATCH);
+    let mut slices = Vec::with_capacity(BATCH);
+    for (about, datagram) in run {
+        to.push(family(about.to));
+        slices.push([IoSlice::new(datagram)]);
+    }
+    let (control, flags) = (control.as_slice(), MsgFlags::empty());
+    Ok(sendmmsg(socket.as_raw_fd(), headers, &slices, to, control, flags)?.count())
 }

@@ -5,15 +5,16 @@ use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
 
-use super::{BATCH, Queue, ROOM, Sent};
+use super::{Queue, ROOM, Wire};
 
 /// The half that receives.
 #[derive(Debug)]
 pub(crate) struct Receiver(UdpSocket);
 
 impl Receiver {
-    pub(super) fn new(socket: UdpSocket) -> Self {
-        Self(socket)
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    pub(super) fn new(socket: UdpSocket, _names: bool) -> io::Result<Self> {
+        Ok(Self(socket))
     }
 
     /// Hands on what has come, one datagram. If nothing has, waits for `timeout`.
@@ -48,52 +49,19 @@ impl Receiver {
     }
 }
 
-/// The half that sends.
+/// What sends.
 #[derive(Debug)]
-pub(crate) struct Sender {
-    socket: UdpSocket,
-    queue: Queue,
-    /// Where to: one for each that waits.
-    to: Vec<SocketAddr>,
-    sent: Sent,
-}
+pub(crate) struct Calls(UdpSocket);
 
-impl Sender {
-    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let to = Vec::with_capacity(BATCH);
-        Ok(Self { socket, queue: Queue::new(), to, sent: Sent::default() })
+impl Wire for Calls {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self(socket))
     }
 
-    pub(crate) const fn sent(&self) -> Sent {
-        self.sent
-    }
-
-    /// Queues a datagram, and sends all if that makes a batch.
-    pub(crate) fn push(
-        &mut self,
-        to: SocketAddr,
-        from: Option<IpAddr>,
-        datagram: &[u8],
-    ) -> io::Result<()> {
-        self.queue.push(from, datagram)?;
-        self.to.push(to);
-        if self.queue.is_full() { self.flush() } else { Ok(()) }
-    }
-
-    /// Sends what is queued; the error of the last datagram that was dropped.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let mut ended = Ok(());
-        for (datagram, to) in self.queue.datagrams(0).zip(self.to.drain(..)) {
-            match self.socket.send_to(datagram, to) {
-                Ok(_) => self.sent.taken += 1,
-                Err(error) => {
-                    self.sent.dropped += 1;
-                    ended = Err(error);
-                }
-            }
+    fn send(&mut self, queue: &Queue, first: usize) -> io::Result<usize> {
+        match queue.datagrams(first).next() {
+            Some((about, datagram)) => self.0.send_to(datagram, about.to).map(|_| 1),
+            None => Ok(0),
         }
-        self.queue.waiting.clear();
-        ended
     }
 }

@@ -7,6 +7,7 @@ const LOCAL: &str = "127.0.0.1:0";
 
 fn bind(address: &str) -> (SocketAddr, (Receiver, Sender)) {
     let socket = Socket::bind(address.parse().unwrap(), false).unwrap();
+    let socket = socket.name_destinations().unwrap();
     (socket.local_addr().unwrap(), socket.split().unwrap())
 }
 
@@ -24,13 +25,13 @@ fn all(receiver: &mut Receiver, count: usize) -> Vec<(SocketAddr, Option<IpAddr>
 fn more_than_a_batch_comes_whole_and_in_order() {
     let (to, (mut receiver, _)) = bind(LOCAL);
     let (from, (_, mut sender)) = bind(LOCAL);
-    let datagrams: Vec<_> = (0..150_u8).map(|n| vec![n; usize::from(n) % MAX_FRAME]).collect();
+    let datagrams: Vec<_> = (0..200_u8).map(|n| vec![n; usize::from(n) % MAX_FRAME]).collect();
     for datagram in &datagrams {
         sender.push(to, None, datagram).unwrap();
     }
     sender.flush().unwrap();
-    assert_eq!(sender.sent(), Sent { taken: 150, dropped: 0 });
-    for (got, sent) in all(&mut receiver, 150).iter().zip(&datagrams) {
+    assert_eq!(sender.sent(), Sent { taken: 200, dropped: 0 });
+    for (got, sent) in all(&mut receiver, 200).iter().zip(&datagrams) {
         assert_eq!((got.0, &got.2), (from, sent));
     }
     assert_eq!(receiver.receive(Duration::ZERO, |_, _, _| panic!("nothing is left")).unwrap(), 0);
@@ -75,7 +76,7 @@ fn one_socket_plays_many_addresses_and_tells_them_apart() {
 fn the_same_over_ipv6() {
     let Ok(socket) = Socket::bind("[::1]:0".parse().unwrap(), false) else { return };
     let to = socket.local_addr().unwrap();
-    let (mut receiver, mut sender) = socket.split().unwrap();
+    let (mut receiver, mut sender) = socket.name_destinations().unwrap().split().unwrap();
     sender.push(to, Some(to.ip()), b"named").unwrap();
     sender.push(to, None, b"chosen").unwrap();
     sender.flush().unwrap();
@@ -84,17 +85,38 @@ fn the_same_over_ipv6() {
     assert_eq!(got[1], (to, Some(to.ip()), b"chosen".to_vec()));
 }
 
+#[test]
+fn destinations_are_told_to_whoever_asks() {
+    let socket = Socket::bind(LOCAL.parse().unwrap(), false).unwrap();
+    let to = socket.local_addr().unwrap();
+    let (mut receiver, mut sender) = socket.split().unwrap();
+    sender.push(to, None, b"x").unwrap();
+    sender.flush().unwrap();
+    assert_eq!(all(&mut receiver, 1)[0], (to, None, b"x".to_vec()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn datagrams_are_never_taken_apart_and_so_have_no_number() {
+    use rustix::net::sockopt::{Ipv4PathMtuDiscovery, ip_mtu_discover};
+    for address in [LOCAL, "[::1]:0"] {
+        let Ok(socket) = Socket::bind(address.parse().unwrap(), false) else { return };
+        assert_eq!(ip_mtu_discover(&socket.socket), Ok(Ipv4PathMtuDiscovery::PROBE));
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_sent_keeps_nothing_else_back() {
     let (to, (mut receiver, mut sender)) = bind(LOCAL);
-    // No host has an address of the documentation.
+    // No host has an address of the documentation, and this socket none of the other family.
     let elsewhere = Some([192, 0, 2, 1].into());
-    for from in [None, elsewhere, None] {
+    let other = "[::1]:7".parse().unwrap();
+    for (to, from) in [(to, None), (to, elsewhere), (other, None), (to, None)] {
         sender.push(to, from, b"x").unwrap();
     }
     assert!(sender.flush().is_err());
-    assert_eq!(sender.sent(), Sent { taken: 2, dropped: 1 });
+    assert_eq!(sender.sent(), Sent { taken: 2, dropped: 2 });
     all(&mut receiver, 2);
     sender.flush().unwrap();
 }
@@ -132,8 +154,8 @@ fn sockets_share_an_address_only_if_all_say_so() {
 fn without_batches_it_is_the_same_for_one_address() {
     let socket = Socket::bind(LOCAL.parse().unwrap(), false).unwrap();
     let to = socket.local_addr().unwrap();
-    let mut sender = plain::Sender::new(socket.0.try_clone().unwrap()).unwrap();
-    let mut receiver = plain::Receiver::new(socket.0);
+    let mut sender = Sender::<plain::Calls>::new(socket.socket.try_clone().unwrap()).unwrap();
+    let mut receiver = plain::Receiver::new(socket.socket, false).unwrap();
     assert_eq!(receiver.lost(), None);
     assert_eq!(receiver.receive(Duration::ZERO, |_, _, _| panic!("nothing came")).unwrap(), 0);
     (0..100).for_each(|n| sender.push(to, None, &[n]).unwrap());

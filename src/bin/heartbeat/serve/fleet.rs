@@ -42,7 +42,7 @@ pub(crate) struct FleetArgs {
     #[arg(long, value_name = "N", requires = "fleet")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// Peers at one time, in all
+    /// Peers at one time, in all; with several threads it may be an eighth more, and 65 a thread
     #[arg(long, value_name = "N", requires = "fleet", default_value_t = 1_048_576)]
     max_peers: u32,
     /// Peers at one time of one IPv4 address or one /64 of IPv6, on each thread
