@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{Directory, Running, events, json_lines, run, server, text};
+use crate::process::{Directory, PATIENCE, Running, events, json_lines, run, server, text};
 
 const SEATTLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seattle.csv");
 const WEAK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/5g-weak-to-strong.csv");
@@ -218,7 +218,7 @@ fn a_live_address_is_recorded_and_played() {
             std::thread::sleep(Duration::from_millis(20));
         }
         record.interrupt();
-        assert_eq!(record.code_within(Duration::from_secs(10)), Some(0));
+        assert_eq!(record.code_within(PATIENCE), Some(0));
         let trace = written();
         assert!(
             trace.starts_with("heartbeat-trace 1\nsegment ") && trace.ends_with('\n'),
