@@ -111,10 +111,10 @@ fn count(notices: &Mutex<Vec<Notice>>, which: Notice) -> usize {
     notices.lock().unwrap().iter().filter(|&&notice| notice == which).count()
 }
 
-/// How often the thread of this name went to sleep so far, and for how long it ran; `None` if there
-/// is none.
+/// How often the thread of this name went to sleep so far, for how long it ran, and for how long it
+/// would have, had it been given a processor; `None` if there is none.
 #[cfg(target_os = "linux")]
-fn cost(name: &str) -> Option<(u64, Duration)> {
+fn cost(name: &str) -> Option<(u64, Duration, Duration)> {
     for task in fs::read_dir("/proc/self/task").unwrap() {
         let path = task.unwrap().path();
         let Ok(comm) = fs::read_to_string(path.join("comm")) else { continue };
@@ -123,9 +123,11 @@ fn cost(name: &str) -> Option<(u64, Duration)> {
             let status = fs::read_to_string(path.join("status")).ok()?;
             let line = status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap();
             let sleeps = line.split_whitespace().last().unwrap().parse().unwrap();
-            let ran = fs::read_to_string(path.join("schedstat")).ok()?;
-            let ran = ran.split_whitespace().next().unwrap().parse().unwrap();
-            return Some((sleeps, Duration::from_nanos(ran)));
+            let times = fs::read_to_string(path.join("schedstat")).ok()?;
+            let mut times =
+                times.split_whitespace().map(|it| Duration::from_nanos(it.parse().unwrap()));
+            let (ran, waited) = (times.next().unwrap(), times.next().unwrap());
+            return Some((sleeps, ran, ran + waited));
         }
     }
     None
@@ -394,9 +396,12 @@ fn a_megabyte_passes_a_slow_reader_and_unread_bytes_are_bounded() {
     });
     watch.write_all(&pattern(1 << 20)).unwrap();
     watch.flush().unwrap();
-    for _ in 0..30 {
-        thread::sleep(ms(10)); // It computes, and its inbox fills up.
+    let (mut steps, limit) = (0, clock() + 5 * MARGIN);
+    while steps < 30 {
+        thread::sleep(ms(10)); // It computes, and its inbox fills up, once the peer has read all.
         watch.progress().unwrap();
+        steps += u32::from(watch.wait_readable(ms(0)).unwrap());
+        assert!(clock() < limit, "the peer never answers");
     }
     assert!(watch.wait_readable(ms(0)).unwrap());
     let mut got = Vec::new();
@@ -495,7 +500,8 @@ fn the_next_connection_has_a_pulse_of_its_own() {
 fn a_pulse_with_nothing_to_do_sleeps_and_none_is_left() {
     let name = "beat-idle";
     // Five pings and as many answers in half a second; and a tenth of the time for them, of which a
-    // slow and loaded machine needs a tenth. A thread that spins gets all the time there is.
+    // slow and loaded machine needs a tenth. A thread that spins takes all that it gets, and never
+    // wants less than everything.
     let few = |why: &str| {
         thread::sleep(ms(150));
         let (start, before) = (clock(), cost(name).expect(why));
@@ -503,7 +509,9 @@ fn a_pulse_with_nothing_to_do_sleeps_and_none_is_left() {
         let (span, after) = (start.elapsed_now(), cost(name).expect(why));
         let (sleeps, ran) = (after.0 - before.0, after.1.saturating_sub(before.1));
         let most = u64::try_from(span.as_millis() / 20).unwrap();
-        assert!(sleeps < most && ran < span / 10, "{why}: {sleeps} wake-ups, {ran:?} of {span:?}");
+        let awake = after.2.saturating_sub(before.2);
+        let told = format!("{why}: {sleeps} wake-ups, ran {ran:?}, awake {awake:?} of {span:?}");
+        assert!(sleeps < most && ran < span / 10 && awake < span / 10 * 9, "{told}");
     };
     let (here, mut there) = pair();
     let halves = Heartbeat::<_>::new(here, patient()).unwrap().into_pulse(ms(3000)).unwrap();
