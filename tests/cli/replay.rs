@@ -225,7 +225,10 @@ fn a_live_address_is_recorded_and_played() {
             "{trace}"
         );
         let told = ok(&["replay", &out, "--detectors", "fixed"]);
-        assert!(told.starts_with("live: period 1") && told.contains(" 1 segments"), "{told}");
+        // (A busy machine sends less often than it was told to, and never more often.)
+        let period = told.strip_prefix("live: period ").and_then(|it| it.split_once(" ms"));
+        let period: f64 = period.expect(&told).0.parse().expect(&told);
+        assert!((9.0..200.0).contains(&period) && told.contains(" 1 segments"), "{told}");
     }
 }
 
