@@ -11,8 +11,8 @@ use heartbeat_proto::{Limits, PingId, Timestamp, Wish};
 
 use crate::process::{Directory, PATIENCE, Running, line_with, run, server_with, text};
 
-/// A ping every 200 ms; dead after a time in which a busy machine gets to answer one.
-const QUICK: [&str; 6] = ["--interval", "200ms", "--timeout", "2500ms", "--attempts", "10"];
+/// A ping every 600 ms; dead after a time in which a busy machine gets to answer one.
+const QUICK: [&str; 6] = ["--interval", "600ms", "--timeout", "1800ms", "--attempts", "2"];
 
 /// A peer that answers pings, and joined by one.
 struct Peer {
@@ -44,10 +44,16 @@ impl Peer {
         self.send(&ping.answer(Duration::ZERO, false).expect("a ping"));
     }
 
+    /// What comes next but signs of life, which ask for nothing.
     fn receive(&self) -> Frame {
         let mut bytes = [0; MAX_FRAME];
-        let len = self.socket.recv(&mut bytes).expect("the gateway speaks");
-        datagram::decode(&bytes[..len]).expect("a frame")
+        loop {
+            let len = self.socket.recv(&mut bytes).expect("the gateway speaks");
+            match datagram::decode(&bytes[..len]).expect("a frame") {
+                Frame::Beacon { .. } => {}
+                frame => return frame,
+            }
+        }
     }
 
     /// Answers so many pings.
