@@ -14,7 +14,7 @@ features() {
 
 random() {
     PROPTEST_CASES="${PROPTEST_CASES:-20000}" cargo test --locked --release --all-features \
-        --test properties --test normalized --test codec_properties --test negotiate --test reference
+        --test properties --test normalized --test codec --test negotiate --test reference
 }
 
 # A million seeds, and the digest they must give.

@@ -9,7 +9,7 @@ use heartbeat_proto::PingId;
 use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
 use serde_json::Value;
 
-use crate::process::{Running, events, json_lines, line_with, now, run, server, text};
+use crate::process::{PATIENCE, Running, events, json_lines, line_with, now, run, server, text};
 
 #[test]
 fn help_of_every_command_tells_its_exit_codes() {
@@ -100,7 +100,7 @@ fn serve_and_watch_talk_until_the_time_is_up() {
 fn udp_answers_a_ping_with_no_more_bytes_and_nothing_else_at_all() {
     let (_server, _lines, address) = server("udp");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut ping = [0; MAX_FRAME];
     let id = PingId::new(1, 7);
     let len = Frame::Ping { id, handle: 3, stamp: 9, status: None }.encode_into(&mut ping).unwrap();
@@ -122,7 +122,7 @@ fn udp_answers_a_ping_with_no_more_bytes_and_nothing_else_at_all() {
 #[test]
 fn watch_ends_after_the_count_of_answers() {
     let (_server, _lines, address) = server("tcp");
-    let output = run(&["watch", &address, "--count", "3", "--within", "300ms"]);
+    let output = run(&["watch", &address, "--count", "3", "--within", "1500ms"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("answered as often as asked for"));
 }
@@ -139,7 +139,7 @@ fn a_killed_server_is_told_with_the_reason_and_exits_with_1() {
     assert_eq!(end["on_purpose"], false);
     // A process that dies closes its sockets, unless unread bytes make a reset of it.
     assert!(end["code"] == "abrupt" || end["code"] == "transport", "{end}");
-    assert_eq!(watch.code_within(Duration::from_secs(10)), Some(1));
+    assert_eq!(watch.code_within(PATIENCE), Some(1));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_frozen_server_is_lost_with_the_verdict_of_the_rules() {
         assert_eq!(lost["report"]["fault"], "peer_or_path", "{lost}");
         let end: Value = serde_json::from_str(&line_with(&mut lines, "\"ended\"")).unwrap();
         assert_eq!(end["code"], lost["report"]["reason"]);
-        assert_eq!(watch.code_within(Duration::from_secs(10)), Some(1));
+        assert_eq!(watch.code_within(PATIENCE), Some(1));
     }
 }
 
@@ -172,14 +172,14 @@ fn an_interrupt_drains_both_ends() {
 
     first.interrupt();
     assert!(line_with(&mut of_first, "\"ended\"").contains("said goodbye"));
-    assert_eq!(first.code_within(Duration::from_secs(10)), Some(0));
+    assert_eq!(first.code_within(PATIENCE), Some(0));
     line_with(&mut log, "closed (goodbye");
 
     server.interrupt();
     assert!(line_with(&mut of_second, "\"ended\"").contains("the peer said goodbye"));
-    assert_eq!(second.code_within(Duration::from_secs(10)), Some(0));
+    assert_eq!(second.code_within(PATIENCE), Some(0));
     line_with(&mut log, "ended");
-    assert_eq!(server.code_within(Duration::from_secs(10)), Some(0));
+    assert_eq!(server.code_within(PATIENCE), Some(0));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn nobody_reading_the_output_ends_the_program_quietly() {
     let mut lines = watch.lines();
     line_with(&mut lines, "\"event\":\"connected\"");
     drop(lines);
-    assert_eq!(watch.code_within(Duration::from_secs(10)), Some(0));
+    assert_eq!(watch.code_within(PATIENCE), Some(0));
     let mut complaint = String::new();
     watch.0.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
     assert_eq!(complaint, "");
@@ -201,7 +201,7 @@ fn the_demo_keeps_every_promise_in_less_than_40_seconds() {
     let mut demo = Running::start(&["demo"]);
     let mut shown = String::new();
     demo.lines().read_to_string(&mut shown).unwrap();
-    assert_eq!(demo.code_within(Duration::from_secs(1)), Some(0), "{shown}");
+    assert_eq!(demo.code_within(PATIENCE), Some(0), "{shown}");
     assert!(now().saturating_duration_since(began) < Duration::from_secs(40));
     // Once in the scene and once in the table.
     assert_eq!(shown.matches("PASS").count(), 2 * 7, "{shown}");

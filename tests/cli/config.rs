@@ -1,9 +1,8 @@
 //! The configuration file, and how it changes under a running program.
 
-use core::time::Duration;
-
 use crate::process::{
-    Directory, Running, event, events, json_lines, line_with, run, server, server_with, text,
+    Directory, PATIENCE, Running, event, events, json_lines, line_with, run, server, server_with,
+    text,
 };
 
 #[test]
@@ -64,7 +63,7 @@ fn a_bad_file_is_refused_and_the_old_rules_stay_in_force() {
     let line = line_with(&mut log, "rules reloaded");
     assert!(line.contains("interval: 1s 250ms -> 2s 500ms"), "{line}");
     server.interrupt();
-    assert_eq!(server.code_within(Duration::from_secs(10)), Some(0));
+    assert_eq!(server.code_within(PATIENCE), Some(0));
 }
 
 #[test]

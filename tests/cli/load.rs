@@ -1,19 +1,21 @@
 //! `heartbeat load` against `heartbeat serve --fleet`: the two tell the same story.
 #![cfg(target_os = "linux")]
 
-use core::time::Duration;
 use std::process::Output;
 
 use serde_json::Value;
 
-use crate::process::{Running, events, json_lines, line_with, run, server_with, text};
+use crate::process::{PATIENCE, Running, events, json_lines, line_with, run, server_with, text};
 
 /// Pings every 300 ms, dead after 1.2 s: four pings, more when it is suspected. Chance hardly loses
 /// them all.
 const RULES: [&str; 4] = ["--interval", "300ms", "--timeout", "1200ms"];
 
-fn gateway() -> (Running, impl std::io::BufRead, String) {
-    server_with(&[&["--udp", "127.0.0.1:0", "--fleet", "--threads", "1"][..], &RULES].concat())
+/// The same, twice as slow, for many peers: a busy machine gets to all of them in time.
+const CALM: [&str; 4] = ["--interval", "600ms", "--timeout", "2400ms"];
+
+fn gateway(rules: &[&str]) -> (Running, impl std::io::BufRead, String) {
+    server_with(&[&["--udp", "127.0.0.1:0", "--fleet", "--threads", "1"][..], rules].concat())
 }
 
 fn load(gateway: &str, options: &[&str]) -> Output {
@@ -30,12 +32,12 @@ fn ended(output: &Output) -> Value {
 /// programs whose times other tests measure meanwhile.
 #[test]
 fn hundreds_of_peers_are_held_and_the_killed_are_found() {
-    let (mut server, mut lines, address) = gateway();
+    let (mut server, mut lines, address) = gateway(&CALM);
     let output = load(
         &address,
         &[
-            &["--peers", "400", "--ramp", "500ms", "--for", "3500ms", "--bound", "2200ms"][..],
-            &["--loss", "1%", "--churn", "20", "--kill", "10", "--ping", "1s", "--seed", "6"],
+            &["--peers", "400", "--ramp", "1s", "--for", "7s", "--bound", "4400ms"][..],
+            &["--loss", "1%", "--churn", "20", "--kill", "10", "--ping", "2s", "--seed", "6"],
         ]
         .concat(),
     );
@@ -54,7 +56,7 @@ fn hundreds_of_peers_are_held_and_the_killed_are_found() {
     let lost = end["lost"].as_u64().unwrap();
     assert!((all / 150..all / 70).contains(&lost), "{end}");
     let longest = end["detection_ms"]["max"].as_f64().unwrap();
-    assert!((600.0..2_200.0).contains(&longest), "{end}");
+    assert!((1_200.0..4_400.0).contains(&longest), "{end}");
     assert!(end["own_ping_ms"]["p50"].as_f64().unwrap() < 500.0, "{end}");
     let snapshots = json_lines(&text(&output.stdout));
     let most = events(&snapshots, "snapshot").iter().map(|line| line["present"].as_u64()).max();
@@ -63,12 +65,12 @@ fn hundreds_of_peers_are_held_and_the_killed_are_found() {
     // Who could not finish joining at the end is known to the gateway alone.
     let census = line_with(&mut lines, "census: ");
     assert!(census.contains(", 10 lost"), "{census}");
-    assert_eq!(server.code_within(Duration::from_secs(5)), Some(0));
+    assert_eq!(server.code_within(PATIENCE), Some(0));
 }
 
 #[test]
 fn verdicts_that_are_late_or_false_and_a_gateway_that_is_not_there_exit_with_1() {
-    let (_server, _lines, address) = gateway();
+    let (_server, _lines, address) = gateway(&RULES);
     let short = ["--peers", "50", "--ramp", "100ms"];
     let late = ["--for", "1500ms", "--bound", "100ms", "--kill", "5"];
     let deaf = ["--for", "2500ms", "--loss", "50%", "--seed", "2"];
@@ -89,14 +91,14 @@ fn verdicts_that_are_late_or_false_and_a_gateway_that_is_not_there_exit_with_1()
 
 #[test]
 fn an_interrupted_run_ends_with_its_summary() {
-    let (_server, _lines, address) = gateway();
+    let (_server, _lines, address) = gateway(&RULES);
     let mut load =
         Running::start(&["load", &address, "--peers", "100", "--ramp", "100ms", "--json"]);
     let mut lines = load.lines();
     line_with(&mut lines, "\"present\":100");
     load.interrupt();
     line_with(&mut lines, "\"event\":\"ended\"");
-    assert_eq!(load.code_within(Duration::from_secs(5)), Some(0));
+    assert_eq!(load.code_within(PATIENCE), Some(0));
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub(crate) struct Running(
 );
 
 /// Nothing here takes so long, however busy the machine.
-const FOREVER: Duration = Duration::from_secs(60);
+const FOREVER: Duration = Duration::from_secs(180);
+
+/// A program that is to end, or to answer, does so at once; a busy machine may take this long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {

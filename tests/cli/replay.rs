@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{Directory, Running, events, json_lines, run, server, text};
+use crate::process::{Directory, PATIENCE, Running, events, json_lines, run, server, text};
 
 const SEATTLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/seattle.csv");
 const WEAK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/5g-weak-to-strong.csv");
@@ -218,14 +218,17 @@ fn a_live_address_is_recorded_and_played() {
             std::thread::sleep(Duration::from_millis(20));
         }
         record.interrupt();
-        assert_eq!(record.code_within(Duration::from_secs(10)), Some(0));
+        assert_eq!(record.code_within(PATIENCE), Some(0));
         let trace = written();
         assert!(
             trace.starts_with("heartbeat-trace 1\nsegment ") && trace.ends_with('\n'),
             "{trace}"
         );
         let told = ok(&["replay", &out, "--detectors", "fixed"]);
-        assert!(told.starts_with("live: period 1") && told.contains(" 1 segments"), "{told}");
+        // (A busy machine sends less often than it was told to, and never more often.)
+        let period = told.strip_prefix("live: period ").and_then(|it| it.split_once(" ms"));
+        let period: f64 = period.expect(&told).0.parse().expect(&told);
+        assert!((9.0..200.0).contains(&period) && told.contains(" 1 segments"), "{told}");
     }
 }
 

@@ -1,10 +1,6 @@
 //! Heartbeats over TLS.
 
-use core::time::Duration;
-
-use crate::process::{Directory, Running, event, line_with, run, server_with, text};
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::process::{Directory, PATIENCE, Running, event, line_with, run, server_with, text};
 
 /// A certificate for `name` and its key, in files of `directory`.
 fn identity(directory: &Directory, file: &str, name: &str) -> [String; 2] {

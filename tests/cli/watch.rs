@@ -1,16 +1,14 @@
 //! Many peers, lost ones and regained ones; what is told of them.
 
 use alloc::collections::BTreeMap;
-use core::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::process::{
-    Directory, Running, event, events, json_lines, line_with, run, server, server_with, text,
+    Directory, PATIENCE, Running, event, events, json_lines, line_with, run, server, server_with,
+    text,
 };
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bound but not listening: nobody else gets the port, and it refuses.
 fn refusing() -> (socket2::Socket, String) {

@@ -11,7 +11,7 @@ use crate::world::World;
 /// What no configuration covers, and what else does.
 pub(crate) const NOT_COVERED: [&str; 8] = [
     "jitter and phase (the offsets stand for them): tests/properties, proofs/",
-    "the clock stepping back, or at its end: tests/regressions_life.rs, proofs/",
+    "the clock stepping back, or at its end: tests/regressions/life.rs, proofs/",
     "calm signals, the peer's limit, accept_gap and strikes: tests/properties, tests/reference",
     "reconfiguring a running machine: tests/reference, fuzz/bodies",
     "verdicts by policy (Convict): tests/state_machine",

@@ -209,11 +209,12 @@ impl Stage {
         let done = format!("The server is killed and comes back after {}.", span(DOWN));
         let mut outcome = Outcome::of(6, "restart", done);
         let server = self.server.take().context("the server is gone")?;
-        let learnt = self.client.driver().machine().rtt();
         let killed = self.clock.now();
         let address = server.crash().await?;
         self.client.until(LIMIT, |_| false).await;
         let noticed = self.clock.now().saturating_duration_since(killed);
+        // (Now: the last answers were under way when it was killed.)
+        let learnt = self.client.driver().machine().rtt();
         let ended = self.client.ended();
         outcome.demand(ended.is_some_and(|ended| !ended.on_purpose()), "the crash is noticed");
         let back = self.background.spawn(async move {

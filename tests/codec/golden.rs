@@ -1,10 +1,7 @@
 //! The bytes of `docs/PROTOCOL.md` and the frames they stand for.
-#![cfg(feature = "codec")]
 
-mod vectors;
-
+use crate::vectors::{block, golden_frames};
 use heartbeat_proto::codec::{Decoder, Frame, Item, MAX_FRAME, datagram};
-use vectors::{block, golden_frames};
 
 fn encoded(frame: &Frame) -> Vec<u8> {
     let mut out = [0; MAX_FRAME];

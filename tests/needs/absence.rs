@@ -2,9 +2,7 @@
 //! schedule that drifts. Virtual time; the counts are smaller where assertions are compiled in.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
-mod common;
-
-use common::{BASE, MS, Rng, SEC, Solo, at, nanos, ping_in, secs};
+use crate::common::{BASE, MS, Rng, SEC, Solo, at, nanos, ping_in, secs};
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::{
     Action, Config, Echo, Event, FirstPing, HeartbeatMachine, Ledger, LifeRule, Liveness, Mode,

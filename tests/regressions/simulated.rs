@@ -1,8 +1,6 @@
 //! What the simulator found: each with the smallest script that it left.
 
-mod common;
-
-use common::{MS, SEC, Solo, ms, nanos, secs};
+use crate::common::{MS, SEC, Solo, ms, nanos, secs};
 use heartbeat_proto::{Config, Event, Findings, LatePolicy, LifeRule, Liveness, Reason};
 
 /// J7, S2: lateness that was forgiven in the very call of the verdict was told as silence.

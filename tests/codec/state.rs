@@ -1,5 +1,4 @@
 //! What the codec keeps and tells beside the frames: offsets, boundaries, status, what was heard.
-#![cfg(feature = "codec")]
 
 use core::time::Duration;
 

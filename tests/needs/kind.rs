@@ -1,8 +1,6 @@
 //! Group C of the needs: kind to networks and servers.
 
-mod common;
-
-use common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, nanos, ping_in, secs};
+use crate::common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, nanos, ping_in, secs};
 use heartbeat_proto::{
     Action, Config, Event, Findings, FirstPing, HeartbeatMachine, Liveness, Mode, PingId, Reason,
     Verdict,

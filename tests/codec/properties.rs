@@ -1,6 +1,5 @@
 //! Promises of the codec, for all frames, all cuts and any garbage. proptest draws the cases; no
 //! test asserts anything that holds only probably, so the false-failure rate is zero.
-#![cfg(feature = "codec")]
 
 use core::time::Duration;
 

@@ -1,9 +1,7 @@
 //! What went wrong once at the turns of a connection's life: its end, its return, the next one,
 //! another configuration, and the end of the clock.
 
-mod common;
-
-use common::{MS, RESUME, SEC, Solo, at, secs};
+use crate::common::{MS, RESUME, SEC, Solo, at, secs};
 use heartbeat_proto::{
     Action, Config, ConfigBuilder, Event, Findings, HeartbeatMachine, Liveness, MAX_SPAN, Mode,
     PeerState, PingId, PingSchedule, Reason, Timestamp,

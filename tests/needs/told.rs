@@ -1,8 +1,6 @@
 //! Groups C to E of the needs, second part: verify on demand, fit in, and tell what happened.
 
-mod common;
-
-use common::{MS, SEC, Solo, at, ms, nanos, ping_in, secs};
+use crate::common::{MS, SEC, Solo, at, ms, nanos, ping_in, secs};
 use heartbeat_proto::{
     Config, Event, LifeRule, Liveness, Mode, PingId, PingSchedule, Reason, Timestamp, Verdict,
 };

@@ -2,9 +2,7 @@
 //! `systems.rs`.
 #![cfg(feature = "codec")]
 
-mod common;
-
-use common::{MS, SEC, Solo, at, ping_in, secs};
+use crate::common::{MS, SEC, Solo, at, ping_in, secs};
 use heartbeat_proto::codec::{ByteLink, Frame, Link, PING_LEN, Status};
 use heartbeat_proto::{Action, Config, Event, Findings, Liveness, Mode, Reason};
 

@@ -1,9 +1,7 @@
 //! What went wrong once in judging: dead peers that were never found, or too late; and healthy
 //! ones that were given up.
 
-mod common;
-
-use common::{MS, RESUME, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
+use crate::common::{MS, RESUME, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::{
     Action, Config, ConfigBuilder, Event, Findings, FirstPing, HeartbeatMachine, LatePolicy,

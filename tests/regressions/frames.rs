@@ -1,11 +1,9 @@
 //! What went wrong once with frames: pongs that were taken for what they are not, pings and beacons
 //! that were not sent, and a writer that was blamed, or believed, wrongly.
 
-mod common;
-
 use core::time::Duration;
 
-use common::{MS, RESUME, SEC, Solo, at, findings_in, ms, ping_in, secs};
+use crate::common::{MS, RESUME, SEC, Solo, at, findings_in, ms, ping_in, secs};
 use heartbeat_proto::{
     Action, Config, ConfigBuilder, Event, Findings, FirstPing, LifeRule, Liveness, Mode, PingId,
     Probing, Reason, Verdict,

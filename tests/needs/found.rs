@@ -1,8 +1,6 @@
 //! Group A of the needs: dead peers are found, always.
 
-mod common;
-
-use common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
+use crate::common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
 use heartbeat_proto::{
     Action, Config, Event, Findings, LifeRule, Liveness, Mode, PingId, Reason, Timestamp, Verdict,
 };

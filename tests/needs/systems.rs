@@ -1,13 +1,11 @@
 //! The heartbeat systems that the source articles describe, rebuilt with this crate. The id of
-//! each (Y1 and so on) is in its test's name. What needs bytes is in `systems_wire.rs`.
+//! each (Y1 and so on) is in its test's name. What needs bytes is in `wire.rs`.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 #![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
+use crate::common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
 use heartbeat_proto::{
     Action, Config, ConfigBuilder, Event, Findings, FirstPing, HeartbeatMachine, LatePolicy,
     Liveness, Mode, PingId, Probing, Reason, Verdict,

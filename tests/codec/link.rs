@@ -1,5 +1,4 @@
 //! What frames mean to the machine, and which frames its actions become.
-#![cfg(feature = "codec")]
 
 use core::time::Duration;
 

@@ -1,8 +1,6 @@
 //! Group B of the needs: healthy peers are not killed.
 
-mod common;
-
-use common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
+use crate::common::{Link, MS, Pair, Rng, SEC, Solo, at, findings_in, ms, nanos, ping_in, secs};
 use heartbeat_proto::{
     Action, Config, Event, Findings, FirstPing, LatePolicy, LifeRule, Liveness, Reason, Timestamp,
 };
