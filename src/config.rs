@@ -238,10 +238,15 @@ impl<D> Config<D> {
     /// `startup_grace` for a peer that was never heard; and a response window and a gap for each
     /// resume, reconfiguration, or change of the peer's limit in that silence. Rules CF5 and CF6.
     pub const fn worst_case_detection(&self) -> Duration {
-        Duration::from_nanos(match self.late_policy {
+        Duration::from_nanos(self.worst_case_nanos())
+    }
+
+    #[inline]
+    pub(crate) const fn worst_case_nanos(&self) -> u64 {
+        match self.late_policy {
             LatePolicy::Strict | LatePolicy::Forgive(_) => self.ceiling,
             LatePolicy::Reprobe => self.ceiling + self.window + self.min_gap,
-        })
+        }
     }
 
     /// Which part this end plays.

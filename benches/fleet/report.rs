@@ -128,12 +128,12 @@ pub(crate) fn ratios(rows: &[Row]) {
 /// does, and what the model says.
 ///
 /// The model: what a heartbeat costs where all is cached (warm, the fewest peers), and for each line
-/// that it touches what a store costs more than it does there. The lines: of a pong or beat two of the state
-/// and one of marks; of a ping the same, one of marks more at the end of its window, and those of the
-/// two entries, of which nineteen share one.
+/// that it touches what a store costs more than it does there. The lines, of a peer without a
+/// detector's memory: one for a pong or beat, one for a ping, one more at the end of its window, and
+/// those of the two entries, of which nineteen share one.
 pub(crate) fn growth(rows: &[Row]) {
-    const BEAT: f64 = 3.0;
-    const HEARTBEAT: f64 = BEAT + 3.0 + 1.0 + 2.0 / 19.0;
+    const BEAT: f64 = 1.0;
+    const HEARTBEAT: f64 = 3.0 * BEAT + 2.0 / 19.0;
     for row in rows.iter().filter(|row| row.name.kind() == Kind::Ours) {
         let cached =
             |other: &&Row| other.mode == row.mode && other.temperature == Temperature::Warm;

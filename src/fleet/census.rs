@@ -1,7 +1,6 @@
 //! [`Census`]: what a fleet counts and measures of all its peers together.
 
 use core::ops::AddAssign;
-use core::time::Duration;
 
 use crate::action::Actions;
 use crate::config::Config;
@@ -94,7 +93,7 @@ impl Census {
     pub(super) fn record_ping<D>(&mut self, late_by: u64, now: u64, config: &Config<D>) {
         self.stats.pings_sent = self.stats.pings_sent.wrapping_add(1);
         self.lateness.record_nanos(late_by);
-        self.recent.record(late_by, now, config.worst_case_detection());
+        self.recent.record(late_by, now, config.worst_case_nanos());
     }
 
     /// After any step of one peer.
@@ -111,7 +110,7 @@ impl Census {
         self.stats.count_event(event);
         if before.due <= now && before.due != NEVER {
             self.lateness.record_nanos(now - before.due);
-            self.recent.record(now - before.due, now, config.worst_case_detection());
+            self.recent.record(now - before.due, now, config.worst_case_nanos());
         }
         if actions.rtt_micros != 0 {
             self.rtts.record_nanos(u64::from(actions.rtt_micros) * 1000);
@@ -156,9 +155,8 @@ struct Recent {
 
 impl Recent {
     #[inline]
-    fn record(&mut self, lateness: u64, now: u64, span: Duration) {
+    fn record(&mut self, lateness: u64, now: u64, span: u64) {
         let passed = now.saturating_sub(self.since);
-        let span = crate::time::nanos(span);
         if passed > span {
             let last = if passed > span.saturating_mul(2) { 0 } else { self.worst[0] };
             *self = Self { worst: [0, last], since: now };

@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::array;
 use core::cmp::Reverse;
+use core::slice;
 
 use super::fetch::prefetch;
 use super::handle::Profile;
@@ -201,7 +202,9 @@ impl<D: Detector> Marks for Slab<D> {
             let records = &chunk.groups[group].records;
             prefetch(records, at);
             if size_of::<Record<D>>() > 64 {
-                prefetch(records, at + 1); // Where the record ends.
+                // Its middle, and where it ends.
+                prefetch(slice::from_ref(&records[at].detector), 0);
+                prefetch(records, at + 1);
             }
         }
     }

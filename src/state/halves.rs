@@ -20,7 +20,7 @@ pub(crate) struct Near<D: Detector, M> {
     /// With other values of `WAITING`: see [`Word::folded`].
     word: Word,
     rtt: Rtt,
-    detector: D::State,
+    pub(crate) detector: D::State,
     pub(crate) seq: u32,
     pub(crate) epoch: u32,
     /// The lower half.
