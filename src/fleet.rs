@@ -104,7 +104,7 @@ pub use snapshot::{Restoring, Saving};
 use self::guard::{Counted, Guard};
 use self::slab::Slab;
 use self::step::Told;
-use self::wheel::{Batch, MOST_SLOTS, Wheel};
+use self::wheel::{Batch, MOST_SLOTS, Marks as _, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
 use crate::detector::{Deadline, Detector};
@@ -337,11 +337,11 @@ impl<D: Detector> Fleet<D> {
         let mut taken = 0;
         let mut batches = inputs.chunks(Self::BATCH);
         let mut next = batches.next().unwrap_or_default();
-        self.fetch_all(next);
+        self.fetch(next);
         while !next.is_empty() {
             let batch = next;
             next = batches.next().unwrap_or_default();
-            self.fetch_all(next);
+            self.fetch(next);
             for input in batch {
                 taken += 1;
                 let handle = input.handle;
@@ -359,9 +359,12 @@ impl<D: Detector> Fleet<D> {
         taken
     }
 
+    /// Asks for the records that are meant, without waiting for them.
     #[inline]
-    fn fetch_all(&self, inputs: &[Input]) {
-        self.fetch(inputs.iter().map(|input| self.slot_of(input.handle)));
+    fn fetch(&self, inputs: &[Input]) {
+        for input in inputs {
+            self.slab.fetch(self.slot_of(input.handle));
+        }
     }
 
     /// Does what time has made due by `now`, for at most `budget` peers (rule FL4). Call it at

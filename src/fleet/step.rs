@@ -7,7 +7,7 @@ use super::guard::{Counted, Suspect, convicts_by_silence};
 use super::handle::Handle;
 use super::sink::Sink;
 use super::slab::Peer;
-use super::wheel::{Filing, Marks};
+use super::wheel::Filing;
 use crate::action::Actions;
 use crate::deadlines::{Deadlines, NEVER};
 use crate::detector::Detector;
@@ -187,11 +187,5 @@ impl<D: Detector> Fleet<D> {
         let config = &self.profiles[self.slab.profile(slot).index()];
         let due = Deadlines::of(config, &self.slab.state(slot)).first();
         self.wheel.set(slot, due, &mut self.slab);
-    }
-
-    /// Asks for the records of these slots, without waiting for them.
-    #[inline]
-    pub(super) fn fetch(&self, slots: impl Iterator<Item = u32>) {
-        slots.for_each(|slot| self.slab.fetch(slot));
     }
 }

@@ -7,7 +7,8 @@
 //! Two marks a slot make it lazy. `filed` is the bucket with the slot's one valid entry; an entry
 //! found in any other bucket is stale, and dropped. `wake` is the step in which the slot is really
 //! due. A pong moves `wake` and nothing else; when the entry is met it is filed again, by the marks
-//! alone. Only a wake-up *earlier* than the entry files a second one, and leaves a stale one behind.
+//! alone. Only a wake-up *earlier* than the entry files a second one, and leaves a stale one behind,
+//! unless that is the last of its bucket and can be taken back.
 //! Each of them pays for the sweeping of a few blocks, so that there are never many
 //! ([`stale_limit`]): nobody can fill the memory by what it makes us put forward.
 
