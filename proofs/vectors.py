@@ -81,7 +81,7 @@ def run(draw, number):
     epoch, k = mix(seed) >> 32, 0
     start = draw.choice([0, 5 * 10**12, m.END_OF_TIME - 3 * c["C"]])
     x = c["Ie"] - c["Ie"] // 100 * c["jitter"]
-    s = machine.start(start, x - share(x, epoch, 2**32 - 1))
+    s = machine.start(start, x - (x * epoch >> 32))
     names = ["I", "T", "N", "C", "slack", "policy", "forgive", "grace", "jitter", "times"]
     print("run", seed, start, *(c[name] for name in names))
     for _ in range(CALLS):

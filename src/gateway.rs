@@ -38,9 +38,14 @@
 //! assert_eq!(gateway.len(), 1);
 //!
 //! // It is pinged as the rules say, and answers.
-//! now = gateway.next_deadline().expect("there is a peer");
-//! while gateway.advance(now, 1000, &mut out) == Progress::Pending {}
-//! let (to, ping) = sent.pop().expect("a ping");
+//! let (to, ping) = loop {
+//!     now = gateway.next_deadline().expect("there is a peer");
+//!     let mut out = |to: SocketAddr, bytes: &[u8]| sent.push((to, bytes.to_vec()));
+//!     while gateway.advance(now, 1000, &mut out) == Progress::Pending {}
+//!     if let Some(ping) = sent.pop() {
+//!         break ping;
+//!     }
+//! };
 //! assert_eq!(to, stranger);
 //! gateway.datagram(now, to, &answer(&ping).expect("a pong"), &mut |_: SocketAddr, _: &[u8]| {});
 //! assert_eq!(gateway.fleet().count(Liveness::Alive), 1);

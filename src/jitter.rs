@@ -3,13 +3,15 @@
 /// A span in `0..span`, decided by the connection's epoch and the number `k` of the slot.
 #[inline]
 pub(crate) const fn share(span: u64, epoch: u32, k: u32) -> u64 {
-    let draw = mix(((epoch as u64) << 32) | k as u64) >> 32;
+    part(span, (mix(((epoch as u64) << 32) | k as u64) >> 32) as u32)
+}
+
+/// A span in `0..span`: as much of it as `draw` is of 2^32.
+#[inline]
+pub(crate) const fn part(span: u64, draw: u32) -> u64 {
     // Multiply and shift instead of a modulus: unbiased to 2^-32 and without a division.
     ((span as u128 * draw as u128) >> 32) as u64
 }
-
-/// The number of the slot that decides the phase: sequence numbers get there last.
-pub(crate) const FIRST: u32 = u32::MAX;
 
 /// The epoch that a seed leads to: all 64 bits of the seed count.
 pub(crate) const fn epoch(seed: u64) -> u32 {

@@ -446,9 +446,8 @@ impl<'a, D: Detector, L: Ledger> Call<'a, D, L> {
         let (now, interval) = (self.now, deadlines::interval(self.config, self.state));
         let shortest = interval - self.spread(interval);
         let first = match self.config.first_ping {
-            // Within the shortest interval, so that nobody's second ping falls among others' first;
-            // and by a draw of its own.
-            FirstPing::Phase => shortest - jitter::share(shortest, self.state.epoch, jitter::FIRST),
+            // Within the shortest interval, so that nobody's second ping falls among others' first.
+            FirstPing::Phase => shortest - jitter::part(shortest, self.state.epoch),
             FirstPing::AfterInterval => interval,
             FirstPing::Immediate => 0,
         };

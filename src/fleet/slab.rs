@@ -1,10 +1,8 @@
 //! [`Slab`]: where the states of the peers are.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::array;
-use core::cmp::Reverse;
 use core::slice;
 
 use super::fetch::prefetch;
@@ -22,8 +20,15 @@ use crate::state::halves::{Far, Near};
 #[derive(Debug)]
 pub(crate) struct Slab<D: Detector> {
     chunks: Vec<Chunk<D>>,
-    /// The first free slot of each profile.
-    free: Vec<u32>,
+    stocks: Vec<Stock>,
+}
+
+/// What there is of a profile.
+#[derive(Clone, Copy, Debug)]
+struct Stock {
+    chunks: u32,
+    /// The first free slot.
+    free: u32,
 }
 
 #[derive(Debug)]
@@ -55,14 +60,21 @@ pub(super) struct Peer<'a, D: Detector> {
 
 const NONE: u32 = u32::MAX;
 
-/// What decides the phase of a connection's first ping (rule P2): more of it is earlier.
-const fn phase(epoch: u32) -> u64 {
-    jitter::share(1 << 32, epoch, jitter::FIRST)
+/// Where the epochs of a profile's `nth` chunk lie, and hence its peers' phases (rules FL12, P2): the
+/// last of them, and over how many they are spread.
+///
+/// Where many start at once and beat alike, neighbours in time shall be neighbours in memory, and
+/// nobody knows how many chunks there will be. So the first sixteen have all phases each, and with
+/// each doubling the chunks have half as many, at points between those of all chunks before (the
+/// sequence of van der Corput, 1935). At any number of chunks no span of phases has an eighth more
+/// than its share.
+const fn phases(nth: u32) -> (u32, u64) {
+    (nth.reverse_bits(), (1 << 32) >> (nth | 1).ilog2().saturating_sub(3))
 }
 
 impl<D: Detector> Slab<D> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new() }
+        Self { chunks: Vec::new(), stocks: Vec::new() }
     }
 
     pub(crate) fn slots(&self) -> usize {
@@ -70,24 +82,27 @@ impl<D: Detector> Slab<D> {
     }
 
     pub(crate) fn add_profile(&mut self) {
-        self.free.push(NONE);
+        self.stocks.push(Stock { chunks: 0, free: NONE });
     }
 
     pub(crate) fn has_free(&self, profile: Profile) -> bool {
-        self.free[profile.index()] != NONE
+        self.stocks[profile.index()].free != NONE
     }
 
-    /// A chunk of free slots more, whose epochs come from the seed, the shard (`base`) and the slot.
+    /// A chunk of free slots more, whose epochs come from the seed, the shard (`base`) and the slot
+    /// (rule FL12).
     pub(crate) fn grow(&mut self, profile: Profile, seed: u64, base: u32) {
-        let first = self.slots() as u32;
-        let free = PeerState::idle(0, 0);
-        let mut states = vec![free; CHUNK];
-        for (state, slot) in states.iter_mut().zip(first..) {
-            state.epoch = jitter::epoch(seed.wrapping_add(jitter::mix((base | slot).into())));
-        }
-        // Where many start at once and beat alike, neighbours in time are neighbours in memory.
-        states.sort_unstable_by_key(|state| Reverse(phase(state.epoch.wrapping_add(1))));
-        self.adopt(profile, states, |_| true);
+        let draw = |of: u64| jitter::epoch(seed.wrapping_add(jitter::mix(of)));
+        let (last, span) = phases(self.stocks[profile.index()].chunks);
+        let last = last.wrapping_add(draw(!u64::from(base | profile.index() as u32)));
+        let each = span / CHUNK as u64;
+        let first = base | self.slots() as u32;
+        let states = (0..CHUNK as u32).map(|at| {
+            let before = u64::from(at) * each + jitter::part(each, draw((first + at).into()));
+            // One less: the first peer has the next (rule FL2).
+            PeerState::idle(last.wrapping_sub(before as u32).wrapping_sub(1), 0)
+        });
+        self.adopt(profile, states.collect(), |_| true);
     }
 
     /// A chunk more, with peers in it but where it is free. Its free slots are taken from all over
@@ -99,12 +114,13 @@ impl<D: Detector> Slab<D> {
         is_free: impl Fn(usize) -> bool,
     ) {
         let first = self.slots() as u32;
-        let next = &mut self.free[profile.index()];
+        let stock = &mut self.stocks[profile.index()];
+        stock.chunks += 1;
         for nth in (0..CHUNK).rev() {
             let at = nth.reverse_bits() >> (usize::BITS - CHUNK.ilog2());
             if is_free(at) {
-                states[at].seq = *next;
-                *next = first + at as u32;
+                states[at].seq = stock.free;
+                stock.free = first + at as u32;
             }
         }
         let group = |states: &[PeerState<D, Echo>]| {
@@ -119,21 +135,21 @@ impl<D: Detector> Slab<D> {
     /// Puts a peer into a free slot: which, and under which epoch, one more than that of its last
     /// peer.
     pub(crate) fn insert(&mut self, profile: Profile, now: u64) -> (u32, u32) {
-        let slot = self.free[profile.index()];
+        let slot = self.stocks[profile.index()].free;
         let Record { seq: next, epoch, .. } = *self.peer_mut(slot).record;
         let epoch = epoch.wrapping_add(1);
         self.set_state(slot, &PeerState::idle(epoch, now));
-        self.free[profile.index()] = next;
+        self.stocks[profile.index()].free = next;
         (slot, epoch)
     }
 
     pub(crate) fn remove(&mut self, slot: u32) {
         let profile = self.profile(slot).index();
-        let next = self.free[profile];
+        let next = self.stocks[profile].free;
         let record = self.peer_mut(slot).record;
         record.mark.vacate();
         record.seq = next;
-        self.free[profile] = slot;
+        self.stocks[profile].free = slot;
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
+mod epochs;
 mod equality;
 mod guard;
 mod handles;

@@ -307,17 +307,23 @@ fn a_peer_begins_anew() {
 /// GW3: no handle has the epoch of challenges, whatever number a slot draws, now or later.
 #[test]
 fn no_peer_has_epoch_0() {
-    let mix_of_0 = 0xe220_a839_7b1d_cdaf;
-    // The inverse of SplitMix64's finaliser: a seed with which a slot of the first 1024 draws 0.
-    let unmix = |word: u64| {
-        let word = word ^ (word >> 31) ^ (word >> 62);
-        let word = word.wrapping_mul(0x3196_42b2_d24d_8ec3);
-        let word = word ^ (word >> 27) ^ (word >> 54);
-        let word = word.wrapping_mul(0x96de_1b17_3f11_9089);
-        (word ^ (word >> 30) ^ (word >> 60)).wrapping_sub(0x9e37_79b9_7f4a_7c15)
+    fn mix(word: u64) -> u64 {
+        let a = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let b = (a ^ (a >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let c = (b ^ (b >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        c ^ (c >> 31)
+    }
+    // A seed with which the first chunk has this epoch: one of 2^22 has. Each of its slots has 2^22
+    // epochs to itself, from the last one back.
+    let seed_of = |epoch: u32| {
+        let has = |seed: &u64| {
+            let draw = |of: u64| (mix(seed.wrapping_add(mix(of))) >> 32) as u32;
+            let before = draw(u64::MAX).wrapping_sub(epoch);
+            draw(u64::from(before >> 22)) >> 10 == before & 0x3f_ffff
+        };
+        (0..u64::MAX).find(has).expect("there are many")
     };
-    for last in [u64::from(u32::MAX), u64::from(u32::MAX) - 1] {
-        let seed = unmix(last << 32 | 5).wrapping_sub(mix_of_0);
+    for seed in [seed_of(0), seed_of(u32::MAX)] {
         let mut world = World::seeded(quick(), GatewayConfig::new().joins_per_second(9999), seed);
         for n in 0..1024 {
             world.join(host(n), 7);

@@ -10,7 +10,7 @@ impl Reference {
         let x = self.ie() - self.ie() / 100 * self.rules.jitter;
         self.now
             + match self.rules.knobs.first_ping {
-                FirstPing::Phase => x - self.share(x, u32::MAX),
+                FirstPing::Phase => x - x * Nanos::from(self.epoch) / (1 << 32),
                 FirstPing::AfterInterval => self.ie(),
                 FirstPing::Immediate => 0,
                 _ => unreachable!("a first ping that the text does not know"),
