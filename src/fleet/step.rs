@@ -65,27 +65,24 @@ impl<D: Detector> Fleet<D> {
         if self.wheel.is_before(record.mark, now) {
             // The short-cuts of `step`, without a look at the deadlines before them.
             let config = &self.profiles[profile.index()];
-            let mut state = record.bare();
-            match *event {
-                Event::PongReceived { id, hold, calm: false, .. } => {
-                    if let Some(answered) = answer(config, &mut state, id, hold, now) {
-                        record.keep(&state);
-                        let filing = self.wheel.wake_at(answered.next, &mut record.mark);
-                        self.file(slot, filing);
-                        self.census.record_answer(answered.rtt_micros);
-                        return Told::Answered(answered);
-                    }
+            if let Event::PongReceived { id, hold, calm: false, .. } = *event {
+                let mut state = record.bare();
+                if let Some(answered) = answer(config, &mut state, id, hold, now) {
+                    record.keep(&state);
+                    let filing = self.wheel.wake_at(answered.next, &mut record.mark);
+                    self.file(slot, filing);
+                    self.census.record_answer(answered.rtt_micros);
+                    return Told::Answered(answered);
                 }
-                Event::BeaconReceived { .. } | Event::PingReceived { .. } => {
-                    if let Some(next) = beat(config, &mut state, event, now) {
-                        record.keep(&state);
-                        let filing = self.wheel.wake_at(next, &mut record.mark);
-                        self.file(slot, filing);
-                        self.census.record_beat(event);
-                        return Told::Heard;
-                    }
+            } else {
+                let mut state = record.bare();
+                if let Some(next) = beat(config, &mut state, event, now) {
+                    record.keep(&state);
+                    let filing = self.wheel.wake_at(next, &mut record.mark);
+                    self.file(slot, filing);
+                    self.census.record_beat(event);
+                    return Told::Heard;
                 }
-                _ => {}
             }
         } else if record.mark.is_vacant() {
             return Told::Nobody;

@@ -220,34 +220,28 @@ impl Wheel {
 
     #[inline]
     pub(super) fn file(&mut self, slot: u32, filing: Filing, marks: &impl Marks) {
-        if filing.stale != UNFILED && !self.takes_back(slot, filing.stale) {
-            self.pay_for_stale(marks);
+        if filing.stale != UNFILED {
+            self.leave_stale(slot, filing.stale, marks);
         }
         self.enter(slot, filing.bucket);
     }
 
     /// Drops the entry of this slot if it is the bucket's last: that of a peer that is started as
-    /// soon as it is inserted.
-    #[inline]
-    fn takes_back(&mut self, slot: u32, bucket: u16) -> bool {
-        let is_last = self.blocks.last(self.heads[bucket as usize % BUCKETS]) == Some(slot);
-        if is_last {
-            self.drop_last(bucket);
+    /// soon as it is inserted. Pays for it otherwise.
+    #[inline(never)]
+    fn leave_stale(&mut self, slot: u32, bucket: u16, marks: &impl Marks) {
+        if self.blocks.last(self.heads[bucket as usize % BUCKETS]) == Some(slot) {
+            return self.drop_last(bucket);
         }
-        is_last
+        for _ in 0..SWEEPS {
+            self.sweep(marks);
+        }
     }
 
     /// [`wake_at`](Self::wake_at), and all that comes of it.
     pub(super) fn set(&mut self, slot: u32, due: u64, marks: &mut impl Marks) {
         if let Some(filing) = self.wake_at(due, marks.mark_mut(slot)) {
             self.file(slot, filing, marks);
-        }
-    }
-
-    #[inline(never)]
-    fn pay_for_stale(&mut self, marks: &impl Marks) {
-        for _ in 0..SWEEPS {
-            self.sweep(marks);
         }
     }
 
