@@ -397,14 +397,12 @@ impl<D: Detector> Fleet<D> {
                     return Progress::Pending;
                 }
             }
-            if !self.batch.as_slice().is_empty() {
+            if !self.batch.is_empty() {
                 return Progress::Pending;
             }
             let more = self.wheel.take(now, &mut self.batch, &mut look, &mut self.slab);
-            match (self.batch.as_slice(), more) {
-                ([], true) => return Progress::Pending,
-                ([], false) => return Progress::Done,
-                _ => {}
+            if self.batch.is_empty() {
+                return if more { Progress::Pending } else { Progress::Done };
             }
         }
     }
@@ -413,7 +411,7 @@ impl<D: Detector> Fleet<D> {
     /// first peer may be due. It may turn out that none is (rule FL5). `None`: nothing will ever be
     /// due.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        if self.batch.as_slice().is_empty() {
+        if self.batch.is_empty() {
             self.wheel.next().map(Timestamp::from_nanos)
         } else {
             Some(Timestamp::from_nanos(self.now))

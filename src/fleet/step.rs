@@ -105,22 +105,28 @@ impl<D: Detector> Fleet<D> {
             return ControlFlow::Continue(()); // Something has happened to it since.
         }
         let config = &self.profiles[profile.index()];
-        let handle = Handle::new(self.base | slot, record.epoch);
         // The other short-cut.
         let mut state = record.bare();
-        if let Some(probed) = probe(config, &mut state, now) {
-            record.keep(&state);
-            let filing = self.wheel.wake_at(probed.next, &mut record.mark);
-            self.census.record_ping(now - probed.due, now, config);
-            self.file(slot, filing);
-            let mut actions = Actions::default();
-            actions.ping(probed.id, now);
-            return sink.take(handle, actions);
-        }
+        let Some(probed) = probe(config, &mut state, now) else {
+            return self.tick_any(slot, now, sink);
+        };
+        record.keep(&state);
+        let filing = self.wheel.wake_at(probed.next, &mut record.mark);
+        self.census.record_ping(now - probed.due, now, config);
+        self.file(slot, filing);
+        let mut actions = Actions::default();
+        actions.ping(probed.id, now);
+        sink.take(self.name(slot, probed.id.epoch()), actions)
+    }
+
+    /// The same, without the short-cut.
+    #[inline(never)]
+    fn tick_any<S: Sink>(&mut self, slot: u32, now: u64, sink: &mut S) -> ControlFlow<()> {
         #[cfg(feature = "snapshot")]
         if self.is_held(slot, now) {
             return ControlFlow::Continue(());
         }
+        let handle = self.name(slot, self.slab.epoch(slot));
         let actions = self.apply(slot, Event::Tick, now);
         self.deliver(handle, actions, sink)
     }

@@ -115,8 +115,8 @@ pub(super) struct Filing {
 #[derive(Debug)]
 pub(crate) struct Batch {
     slots: [u32; Self::MOST],
-    len: u8,
-    taken: u8,
+    len: usize,
+    taken: usize,
 }
 
 impl Batch {
@@ -127,23 +127,29 @@ impl Batch {
         Self { slots: [0; Self::MOST], len: 0, taken: 0 }
     }
 
-    pub(crate) fn as_slice(&self) -> &[u32] {
-        &self.slots[self.taken as usize..self.len as usize]
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.taken == self.len
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        let slot = *self.as_slice().first()?;
+        if self.is_empty() {
+            return None;
+        }
+        let slot = *self.slots.get(self.taken)?;
         self.taken += 1;
         Some(slot)
     }
 
+    #[inline]
     fn push(&mut self, slot: u32) {
-        self.slots[self.len as usize] = slot;
+        self.slots[self.len] = slot;
         self.len += 1;
     }
 
     const fn room(&self) -> usize {
-        Self::MOST - self.len as usize
+        Self::MOST - self.len
     }
 }
 
@@ -247,6 +253,7 @@ impl Wheel {
 
     /// Fills `batch` with slots that are due in steps that have ended by `now`, looking at about
     /// `look` entries at most; tells whether there may be more.
+    #[inline(never)]
     pub(super) fn take(
         &mut self,
         now: u64,
@@ -295,16 +302,16 @@ impl Wheel {
     /// What a block of the step at the hand has: into the batch, or filed again.
     #[inline]
     fn meet_all(&mut self, block: &Block, batch: &mut Batch, marks: &mut impl Marks) {
-        let (mut later, mut count) = ([(0, 0); Block::MOST], 0);
+        let (mut slots, mut buckets, mut count) = ([0; Block::MOST], [0; Block::MOST], 0);
         for slot in block.iter() {
             if let Some(bucket) = self.meet(slot, block.bucket, batch, marks.mark_mut(slot)) {
                 self.blocks.fetch(self.heads[bucket as usize % BUCKETS]);
-                later[count] = (slot, bucket);
+                (slots[count], buckets[count]) = (slot, bucket);
                 count += 1;
             }
         }
-        for &(slot, bucket) in &later[..count] {
-            self.enter(slot, bucket);
+        for (slot, bucket) in slots.iter().zip(&buckets).take(count) {
+            self.enter(*slot, *bucket);
         }
     }
 
@@ -359,7 +366,7 @@ impl Wheel {
     #[inline]
     fn enter(&mut self, slot: u32, bucket: u16) {
         let head = self.heads[bucket as usize % BUCKETS];
-        if head == NO_BLOCK || !self.blocks.get_mut(head).push(slot) {
+        if !self.blocks.push(head, slot) {
             self.enter_new_block(slot, bucket, head);
         }
     }
@@ -367,8 +374,9 @@ impl Wheel {
     #[inline(never)]
     fn enter_new_block(&mut self, slot: u32, bucket: u16, next: u32) {
         self.used[bucket as usize / 64 % (BUCKETS / 64)] |= 1 << (bucket % 64);
-        self.heads[bucket as usize % BUCKETS] = self.blocks.take(bucket, next);
-        let _ = self.blocks.get_mut(self.heads[bucket as usize % BUCKETS]).push(slot);
+        let head = self.blocks.take(bucket, next);
+        self.heads[bucket as usize % BUCKETS] = head;
+        let _ = self.blocks.push(head, slot);
     }
 
     /// Drops the bucket's last entry: that of its first block.

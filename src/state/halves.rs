@@ -128,8 +128,18 @@ impl Word {
     /// And back; with that bit.
     #[inline]
     const fn unfolded(self) -> (Self, bool) {
-        let waiting = self.get(WAITING);
-        let less = if waiting >= ELSE { ELSE } else { 0 };
-        (Self(self.0 - (less << WAITING.shift)), waiting <= Waiting::Pong as u64)
+        if self.get(WAITING) <= Waiting::Pong as u64 {
+            (self, true)
+        } else {
+            (self.unfolded_else(), false)
+        }
+    }
+
+    /// Seldom in a steady state, and so not computed there.
+    #[cold]
+    #[inline(never)]
+    const fn unfolded_else(self) -> Self {
+        let less = if self.get(WAITING) >= ELSE { ELSE } else { 0 };
+        Self(self.0 - (less << WAITING.shift))
     }
 }
