@@ -64,9 +64,9 @@ impl<D: Detector> Fleet<D> {
         }
         if self.wheel.is_before(record.mark, now) {
             // The short-cuts of `step`, without a look at the deadlines before them.
-            let config = &self.profiles[profile.index()];
             if let Event::PongReceived { id, hold, calm: false, .. } = *event {
-                let mut state = record.bare();
+                let config = &self.profiles[profile.index()];
+                let mut state = record.newest();
                 if let Some(answered) = answer(config, &mut state, id, hold, now) {
                     record.keep(&state);
                     let filing = self.wheel.wake_at(answered.next, &mut record.mark);
@@ -74,20 +74,27 @@ impl<D: Detector> Fleet<D> {
                     self.census.record_answer(answered.rtt_micros);
                     return Told::Answered(answered);
                 }
-            } else {
-                let mut state = record.bare();
-                if let Some(next) = beat(config, &mut state, event, now) {
-                    record.keep(&state);
-                    let filing = self.wheel.wake_at(next, &mut record.mark);
-                    self.file(slot, filing);
-                    self.census.record_beat(event);
-                    return Told::Heard;
-                }
+            } else if self.hear(slot, event, now) {
+                return Told::Heard;
             }
         } else if record.mark.is_vacant() {
             return Told::Nobody;
         }
         Told::Any(self.apply(slot, *event, now))
+    }
+
+    /// The short-cut for beats.
+    #[inline(never)]
+    fn hear(&mut self, slot: u32, event: &Event, now: u64) -> bool {
+        let Peer { record, profile } = self.slab.peer_mut(slot);
+        let config = &self.profiles[profile.index()];
+        let mut state = record.bare();
+        let Some(next) = beat(config, &mut state, event, now) else { return false };
+        record.keep(&state);
+        let filing = self.wheel.wake_at(next, &mut record.mark);
+        self.file(slot, filing);
+        self.census.record_beat(event);
+        true
     }
 
     #[inline]
@@ -106,7 +113,7 @@ impl<D: Detector> Fleet<D> {
         }
         let config = &self.profiles[profile.index()];
         // The other short-cut.
-        let mut state = record.bare();
+        let mut state = record.newest();
         let Some(probed) = probe(config, &mut state, now) else {
             return self.tick_any(slot, now, sink);
         };

@@ -79,17 +79,26 @@ impl<D: Detector, M> Near<D, M> {
     #[expect(clippy::inline_always, reason = "so that it is never built")]
     pub(crate) fn bare(&self) -> PeerState<D, Echo> {
         let (word, is_newest) = self.word.unfolded();
+        let waiting_since = if is_newest { self.last_ping } else { !self.last_ping };
+        PeerState { waiting_since, word, ..self.newest() }
+    }
+
+    /// The same for who asks for the newest ping: where another is waited for, or was, it waits
+    /// oddly, as no steady call likes it. For nothing.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that it is never built")]
+    pub(crate) fn newest(&self) -> PeerState<D, Echo> {
         PeerState {
             ev: self.ev,
             plan: self.plan,
             last_ping: self.last_ping,
-            waiting_since: if is_newest { self.last_ping } else { !self.last_ping },
+            waiting_since: self.last_ping,
             tx_at: self.tx_at,
             tat: 0,
             rtt: self.rtt,
             seq: self.seq,
             epoch: self.epoch,
-            word,
+            word: self.word,
             detector: self.detector,
             ledger: Echo,
         }
@@ -128,18 +137,8 @@ impl Word {
     /// And back; with that bit.
     #[inline]
     const fn unfolded(self) -> (Self, bool) {
-        if self.get(WAITING) <= Waiting::Pong as u64 {
-            (self, true)
-        } else {
-            (self.unfolded_else(), false)
-        }
-    }
-
-    /// Seldom in a steady state, and so not computed there.
-    #[cold]
-    #[inline(never)]
-    const fn unfolded_else(self) -> Self {
-        let less = if self.get(WAITING) >= ELSE { ELSE } else { 0 };
-        Self(self.0 - (less << WAITING.shift))
+        let waiting = self.get(WAITING);
+        let less = if waiting >= ELSE { ELSE } else { 0 };
+        (Self(self.0 - (less << WAITING.shift)), waiting <= Waiting::Pong as u64)
     }
 }
