@@ -99,9 +99,16 @@ impl<D: Detector> Fleet<D> {
 
     #[inline]
     fn file(&mut self, slot: u32, filing: Option<Filing>) {
-        if let Some(filing) = filing {
-            self.wheel.file(slot, filing, &self.slab);
+        match filing {
+            None => {}
+            Some(filing) if filing.is_only() => self.wheel.enter(slot, filing),
+            Some(filing) => self.file_sooner(slot, filing),
         }
+    }
+
+    #[inline(never)]
+    fn file_sooner(&mut self, slot: u32, filing: Filing) {
+        self.wheel.file(slot, filing, &self.slab);
     }
 
     /// The slot is due.

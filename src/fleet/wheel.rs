@@ -111,6 +111,14 @@ pub(super) struct Filing {
     stale: u16,
 }
 
+impl Filing {
+    /// Whether it is to be the slot's only entry, and nothing but [`Wheel::enter`] is to be done.
+    #[inline]
+    pub(super) const fn is_only(self) -> bool {
+        self.stale == UNFILED
+    }
+}
+
 /// Slots that are due, in the order in which they were found.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -224,12 +232,11 @@ impl Wheel {
         Some(Filing { bucket, stale: entry })
     }
 
-    #[inline]
     pub(super) fn file(&mut self, slot: u32, filing: Filing, marks: &impl Marks) {
-        if filing.stale != UNFILED {
+        if !filing.is_only() {
             self.leave_stale(slot, filing.stale, marks);
         }
-        self.enter(slot, filing.bucket);
+        self.enter(slot, filing);
     }
 
     /// Drops the entry of this slot if it is the bucket's last: that of a peer that is started as
@@ -311,7 +318,7 @@ impl Wheel {
             }
         }
         for (slot, bucket) in slots.iter().zip(&buckets).take(count) {
-            self.enter(*slot, *bucket);
+            self.enter_bucket(*slot, *bucket);
         }
     }
 
@@ -362,9 +369,14 @@ impl Wheel {
 
     // ----- Entries -----
 
+    #[inline]
+    pub(super) fn enter(&mut self, slot: u32, filing: Filing) {
+        self.enter_bucket(slot, filing.bucket);
+    }
+
     /// Into the bucket's first block; into a new one if that is full.
     #[inline]
-    fn enter(&mut self, slot: u32, bucket: u16) {
+    fn enter_bucket(&mut self, slot: u32, bucket: u16) {
         let head = self.heads[bucket as usize % BUCKETS];
         if !self.blocks.push(head, slot) {
             self.enter_new_block(slot, bucket, head);
