@@ -60,6 +60,7 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
         return None;
     }
     let sent = state.last_ping;
+    let sends = planned(config, state).min(keepalive(config, state));
     let rtt = (now - sent).saturating_sub(nanos(hold)).max(1);
     let rtt_micros = ((rtt - 1) / 1000 + 1).min(u32::MAX.into()) as u32; // Rounded up.
     let mut estimate = state.rtt;
@@ -95,8 +96,7 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
     (state.rtt, state.detector, state.ev) = (estimate, detector, now);
     state.newest_answered();
     let judgement = trust_ends.min(now + config.ceiling) + 1;
-    let next = judgement.min(planned(config, state)).min(keepalive(config, state));
-    Some(Answered { next, sent, rtt_micros })
+    Some(Answered { next: judgement.min(sends), sent, rtt_micros })
 }
 
 /// Whether a detector's state is small enough to be copied for nothing; others take the long way.
@@ -224,7 +224,7 @@ fn after_ping<D: Detector, L: Ledger>(
     }
     // A ping that nothing answers is followed by the next at the end of its window (P6), if the
     // verdict is not sooner.
-    let again = now + config.suspect_interval.max(config.min_gap).max(config.window);
+    let again = now + config.suspect_interval.max(config.window);
     let again = if again < silence.limit { again } else { NEVER };
     next.min(again).min(keepalive(config, state))
 }

@@ -69,9 +69,9 @@ impl<D: Detector> Fleet<D> {
                 let mut state = record.newest();
                 if let Some(answered) = answer(config, &mut state, id, hold, now) {
                     record.keep(&state);
+                    self.census.record_answer(answered.rtt_micros);
                     let filing = self.wheel.wake_at(answered.next, &mut record.mark);
                     self.file(slot, filing);
-                    self.census.record_answer(answered.rtt_micros);
                     return Told::Answered(answered);
                 }
             } else if self.hear(slot, event, now) {
@@ -125,8 +125,8 @@ impl<D: Detector> Fleet<D> {
             return self.tick_any(slot, now, sink);
         };
         record.keep(&state);
-        let filing = self.wheel.wake_at(probed.next, &mut record.mark);
         self.census.record_ping(now - probed.due, now, config);
+        let filing = self.wheel.wake_at(probed.next, &mut record.mark);
         self.file(slot, filing);
         let mut actions = Actions::default();
         actions.ping(probed.id, now);

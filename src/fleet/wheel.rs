@@ -142,18 +142,16 @@ impl Batch {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        if self.is_empty() {
-            return None;
-        }
-        let slot = *self.slots.get(self.taken)?;
+        let slot = *self.slots[..self.len].get(self.taken)?;
         self.taken += 1;
         Some(slot)
     }
 
     #[inline]
     fn push(&mut self, slot: u32) {
-        self.slots[self.len] = slot;
-        self.len += 1;
+        let at = self.len;
+        self.slots[at] = slot;
+        self.len = at + 1;
     }
 
     const fn room(&self) -> usize {
@@ -317,7 +315,7 @@ impl Wheel {
                 count += 1;
             }
         }
-        for (slot, bucket) in slots.iter().zip(&buckets).take(count) {
+        for (slot, bucket) in slots[..count].iter().zip(&buckets[..count]) {
             self.enter_bucket(*slot, *bucket);
         }
     }
