@@ -196,11 +196,12 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
     if now < planned || now >= silence.judgement || now - due > config.slack {
         return None;
     }
+    // The old plan is not ahead of `now`, so the new one is no more than an interval.
     let plan = state.plan + (config.interval - jittered(config, state));
     if plan < now + config.min_gap {
         return None;
     }
-    state.plan = plan.min(now + config.interval);
+    state.plan = plan;
     state.seq = state.seq.wrapping_add(1).max(1);
     state.ledger.emitted(state.seq, now);
     state.newest_pinged(now, config.write_reports);
