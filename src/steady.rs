@@ -224,7 +224,7 @@ fn after_ping<D: Detector, L: Ledger>(
         return next.min(config.write_stall.map_or(NEVER, |span| now + span + 1));
     }
     // A ping that nothing answers is followed by the next at the end of its window (P6), if the
-    // verdict is not sooner.
+    // verdict is not sooner. (The gap is no more than `suspect_interval`: CF2.)
     let again = now + config.suspect_interval.max(config.window);
     let again = if again < silence.limit { again } else { NEVER };
     next.min(again).min(keepalive(config, state))

@@ -108,7 +108,7 @@ impl Blocks {
         &mut self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
     }
 
-    /// Adds an entry to a block. False: it is full, or there is none.
+    /// Adds an entry to a block. False: it is full, or there is none ([`NO_BLOCK`]).
     #[inline]
     pub(super) fn push(&mut self, block: u32, slot: u32) -> bool {
         let chunk = self.chunks.get_mut(block as usize / Self::CHUNK);

@@ -2,12 +2,12 @@
 
 use core::ops::ControlFlow;
 
-use super::Fleet;
 use super::guard::{Counted, Suspect, convicts_by_silence};
 use super::handle::Handle;
 use super::sink::Sink;
 use super::slab::Peer;
 use super::wheel::Filing;
+use super::{Fleet, Input};
 use crate::action::Actions;
 use crate::deadlines::{Deadlines, NEVER};
 use crate::detector::Detector;
@@ -54,6 +54,29 @@ impl<D: Detector> Fleet<D> {
         self.now
     }
 
+    /// A part of a batch; how many were taken, if the sink wants no more.
+    #[inline(never)]
+    pub(super) fn tell_all<S: Sink>(
+        &mut self,
+        inputs: &[Input],
+        now: u64,
+        sink: &mut S,
+    ) -> ControlFlow<usize> {
+        for (nth, input) in inputs.iter().enumerate() {
+            let handle = input.handle;
+            match self.tell(handle, &input.event, now) {
+                Told::Nobody => sink.stale(handle),
+                Told::Answered(_) | Told::Heard => {}
+                Told::Any(actions) => {
+                    if self.deliver(handle, actions, sink).is_break() {
+                        return ControlFlow::Break(nth + 1);
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that the most frequent answer is never built")]
     pub(super) fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Told {
@@ -86,6 +109,9 @@ impl<D: Detector> Fleet<D> {
     /// The short-cut for beats.
     #[inline(never)]
     fn hear(&mut self, slot: u32, event: &Event, now: u64) -> bool {
+        if !matches!(event, Event::BeaconReceived { .. } | Event::PingReceived { .. }) {
+            return false;
+        }
         let Peer { record, profile } = self.slab.peer_mut(slot);
         let config = &self.profiles[profile.index()];
         let mut state = record.bare();
@@ -109,6 +135,21 @@ impl<D: Detector> Fleet<D> {
     #[inline(never)]
     fn file_sooner(&mut self, slot: u32, filing: Filing) {
         self.wheel.file(slot, filing, &self.slab);
+    }
+
+    /// The next `many` that are due, unless the sink wants no more.
+    #[inline(never)]
+    pub(super) fn tick_all<S: Sink>(
+        &mut self,
+        now: u64,
+        many: usize,
+        sink: &mut S,
+    ) -> ControlFlow<()> {
+        for _ in 0..many {
+            let Some(slot) = self.batch.pop() else { break };
+            self.tick(slot, now, sink)?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// The slot is due.

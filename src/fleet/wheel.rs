@@ -112,7 +112,7 @@ pub(super) struct Filing {
 }
 
 impl Filing {
-    /// Whether it is to be the slot's only entry, and nothing but [`Wheel::enter`] is to be done.
+    /// Whether it is the slot's only entry: then nothing but [`Wheel::enter`] is to be done.
     #[inline]
     pub(super) const fn is_only(self) -> bool {
         self.stale == UNFILED
@@ -123,7 +123,7 @@ impl Filing {
 #[derive(Debug)]
 pub(crate) struct Batch {
     slots: [u32; Self::MOST],
-    len: usize,
+    end: usize,
     taken: usize,
 }
 
@@ -132,30 +132,34 @@ impl Batch {
     pub(crate) const MOST: usize = 48;
 
     pub(crate) const fn new() -> Self {
-        Self { slots: [0; Self::MOST], len: 0, taken: 0 }
+        Self { slots: [0; Self::MOST], end: 0, taken: 0 }
     }
 
-    #[inline]
+    /// How many are left.
+    pub(crate) const fn len(&self) -> usize {
+        self.end - self.taken
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
-        self.taken == self.len
+        self.len() == 0
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        let slot = *self.slots[..self.len].get(self.taken)?;
+        let slot = *self.slots[..self.end].get(self.taken)?;
         self.taken += 1;
         Some(slot)
     }
 
     #[inline]
     fn push(&mut self, slot: u32) {
-        let at = self.len;
+        let at = self.end;
         self.slots[at] = slot;
-        self.len = at + 1;
+        self.end = at + 1;
     }
 
     const fn room(&self) -> usize {
-        Self::MOST - self.len
+        Self::MOST - self.end
     }
 }
 
@@ -267,7 +271,7 @@ impl Wheel {
         marks: &mut impl Marks,
     ) -> bool {
         let end = now >> self.shift;
-        (batch.len, batch.taken) = (0, 0);
+        (batch.end, batch.taken) = (0, 0);
         while self.hand < end {
             let bucket = self.bucket(0);
             let head = self.heads[bucket as usize % BUCKETS];
@@ -367,6 +371,7 @@ impl Wheel {
 
     // ----- Entries -----
 
+    /// The last part of [`file`](Self::file).
     #[inline]
     pub(super) fn enter(&mut self, slot: u32, filing: Filing) {
         self.enter_bucket(slot, filing.bucket);

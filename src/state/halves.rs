@@ -83,8 +83,8 @@ impl<D: Detector, M> Near<D, M> {
         PeerState { waiting_since, word, ..self.newest() }
     }
 
-    /// The same for who asks for the newest ping: where another is waited for, or was, it waits
-    /// oddly, as no steady call likes it. For nothing.
+    /// The same for who cares for the newest ping alone, without a question: where the wait is, or
+    /// was, for something else, this state waits oddly, and no steady call takes it.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that it is never built")]
     pub(crate) fn newest(&self) -> PeerState<D, Echo> {
