@@ -89,6 +89,7 @@ mod wheel;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 pub use census::Census;
@@ -103,7 +104,6 @@ pub use snapshot::{Restoring, Saving};
 
 use self::guard::{Counted, Guard};
 use self::slab::Slab;
-use self::step::Told;
 use self::wheel::{Batch, MOST_SLOTS, Marks as _, Wheel};
 use crate::action::Actions;
 use crate::config::Config;
@@ -342,19 +342,10 @@ impl<D: Detector> Fleet<D> {
             let batch = next;
             next = batches.next().unwrap_or_default();
             self.fetch(next);
-            for input in batch {
-                taken += 1;
-                let handle = input.handle;
-                match self.tell(handle, &input.event, now) {
-                    Told::Nobody => sink.stale(handle),
-                    Told::Answered(_) | Told::Heard => {}
-                    Told::Any(actions) => {
-                        if self.deliver(handle, actions, sink).is_break() {
-                            return taken;
-                        }
-                    }
-                }
+            if let ControlFlow::Break(told) = self.tell_all(batch, now, sink) {
+                return taken + told;
             }
+            taken += batch.len();
         }
         taken
     }
@@ -390,21 +381,15 @@ impl<D: Detector> Fleet<D> {
         self.tell_of_guard(sink);
         let mut look = left.saturating_mul(LOOKS);
         loop {
-            while *left > 0 {
-                let Some(slot) = self.batch.pop() else { break };
-                *left -= 1;
-                if self.tick(slot, now, sink).is_break() {
-                    return Progress::Pending;
-                }
-            }
-            if !self.batch.as_slice().is_empty() {
+            let due = self.batch.len();
+            let flow = self.tick_all(now, due.min(*left), sink);
+            *left -= due - self.batch.len();
+            if flow.is_break() || !self.batch.is_empty() {
                 return Progress::Pending;
             }
             let more = self.wheel.take(now, &mut self.batch, &mut look, &mut self.slab);
-            match (self.batch.as_slice(), more) {
-                ([], true) => return Progress::Pending,
-                ([], false) => return Progress::Done,
-                _ => {}
+            if self.batch.is_empty() {
+                return if more { Progress::Pending } else { Progress::Done };
             }
         }
     }
@@ -413,7 +398,7 @@ impl<D: Detector> Fleet<D> {
     /// first peer may be due. It may turn out that none is (rule FL5). `None`: nothing will ever be
     /// due.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        if self.batch.as_slice().is_empty() {
+        if self.batch.is_empty() {
             self.wheel.next().map(Timestamp::from_nanos)
         } else {
             Some(Timestamp::from_nanos(self.now))

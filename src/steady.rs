@@ -60,8 +60,9 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
         return None;
     }
     let sent = state.last_ping;
+    let sends = planned(config, state).min(keepalive(config, state));
     let rtt = (now - sent).saturating_sub(nanos(hold)).max(1);
-    let rtt_micros = rtt.div_ceil(1000).min(u32::MAX.into()) as u32;
+    let rtt_micros = ((rtt - 1) / 1000 + 1).min(u32::MAX.into()) as u32; // Rounded up.
     let mut estimate = state.rtt;
     estimate.sample(rtt_micros);
     let mut detector = state.detector;
@@ -95,8 +96,7 @@ pub(crate) fn answer<D: Detector, L: Ledger>(
     (state.rtt, state.detector, state.ev) = (estimate, detector, now);
     state.newest_answered();
     let judgement = trust_ends.min(now + config.ceiling) + 1;
-    let next = judgement.min(planned(config, state)).min(keepalive(config, state));
-    Some(Answered { next, sent, rtt_micros })
+    Some(Answered { next: judgement.min(sends), sent, rtt_micros })
 }
 
 /// Whether a detector's state is small enough to be copied for nothing; others take the long way.
@@ -192,45 +192,60 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
     }
     let planned = planned(config, state);
     let due = planned.min(keepalive(config, state));
-    let next = config.interval - jittered(config, state);
-    let plan = state.plan.saturating_add(next);
-    if now < planned
-        || now >= judgement(config, state)
-        || now - due > config.slack
-        || plan < now + config.min_gap
-    {
+    let silence = Silence::of(config, state);
+    if now < planned || now >= silence.judgement || now - due > config.slack {
         return None;
     }
-    state.plan = plan.min(now + config.interval);
+    // The old plan is not ahead of `now`, so the new one is no more than an interval.
+    let plan = state.plan + (config.interval - jittered(config, state));
+    if plan < now + config.min_gap {
+        return None;
+    }
+    state.plan = plan;
     state.seq = state.seq.wrapping_add(1).max(1);
     state.ledger.emitted(state.seq, now);
     state.newest_pinged(now, config.write_reports);
     (state.last_ping, state.tx_at) = (now, now);
     let id = PingId::new(state.epoch, state.seq);
-    Some(Probed { due, next: after_ping(config, state, now), id })
+    Some(Probed { due, next: after_ping(config, state, &silence, now), id })
 }
 
-/// The wake-up after [`probe`].
+/// The wake-up after [`probe`]. (The plan is no sooner than the gap allows.)
 #[inline(always)]
 fn after_ping<D: Detector, L: Ledger>(
     config: &Config<D>,
     state: &PeerState<D, L>,
+    silence: &Silence,
     now: u64,
 ) -> u64 {
+    let next = silence.judgement.min(now + config.window + 1).min(state.plan);
     // As long as it is not written, only its window and the writer are waited for.
     if config.write_reports {
-        let stall = config.write_stall.map_or(NEVER, |span| now + span + 1);
-        let planned = planned(config, state);
-        return judgement(config, state).min(now + config.window + 1).min(stall).min(planned);
+        return next.min(config.write_stall.map_or(NEVER, |span| now + span + 1));
     }
     // A ping that nothing answers is followed by the next at the end of its window (P6), if the
-    // verdict is not sooner.
-    let again = now + config.suspect_interval.max(config.min_gap).max(config.window);
-    let trust_ends = trust_ends(config, state);
-    let limit = trust_ends.max(state.ev + config.floor).min(state.ev + config.ceiling);
-    let again = if again < limit { again } else { NEVER };
-    let sends = again.min(planned(config, state)).min(keepalive(config, state));
-    (trust_ends.min(limit) + 1).min(now + config.window + 1).min(sends)
+    // verdict is not sooner. (The gap is no more than `suspect_interval`: CF2.)
+    let again = now + config.suspect_interval.max(config.window);
+    let again = if again < silence.limit { again } else { NEVER };
+    next.min(again).min(keepalive(config, state))
+}
+
+/// What ends the present silence, if nothing does sooner, while nothing is out.
+struct Silence {
+    /// Suspicion or the verdict, whichever is first.
+    judgement: u64,
+    /// How much of it is allowed.
+    limit: u64,
+}
+
+impl Silence {
+    #[inline(always)]
+    fn of<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
+        let trust = trust(config, state.ev, state.rtt);
+        let trust_ends = config.detector.deadline(&state.detector, &trust).as_nanos();
+        let (floor, ceiling) = (state.ev + config.floor, state.ev + config.ceiling);
+        Self { judgement: trust_ends.min(ceiling) + 1, limit: trust_ends.max(floor).min(ceiling) }
+    }
 }
 
 /// The plan, no sooner than the gap allows.
@@ -243,18 +258,6 @@ fn planned<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) 
 #[inline(always)]
 fn keepalive<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
     config.keepalive.map_or(NEVER, |span| state.tx_at + span)
-}
-
-/// Suspicion or the verdict, whichever is first: while nothing is out.
-#[inline(always)]
-fn judgement<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    trust_ends(config, state).min(state.ev + config.ceiling) + 1
-}
-
-#[inline(always)]
-fn trust_ends<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> u64 {
-    let trust = trust(config, state.ev, state.rtt);
-    config.detector.deadline(&state.detector, &trust).as_nanos()
 }
 
 /// What the detector is told; nothing slows a steady peer down.

@@ -34,23 +34,24 @@ impl Block {
         self.slots[..self.len as usize].iter().map(|slot| unpacked(*slot))
     }
 
-    #[inline]
     pub(super) fn put(&mut self, at: usize, slot: u32) {
-        let [low, middle, high, _] = slot.to_le_bytes();
-        self.slots[at] = [low, middle, high];
+        self.slots[at] = packed(slot);
     }
 
     /// False: it is full.
     #[inline]
-    pub(super) fn push(&mut self, slot: u32) -> bool {
-        let at = self.len as usize;
-        if at == Self::MOST {
-            return false;
-        }
-        self.put(at, slot);
+    fn push(&mut self, slot: u32) -> bool {
+        let Some(place) = self.slots.get_mut(self.len as usize) else { return false };
+        *place = packed(slot);
         self.len += 1;
         true
     }
+}
+
+#[inline]
+const fn packed(slot: u32) -> [u8; 3] {
+    let [low, middle, high, _] = slot.to_le_bytes();
+    [low, middle, high]
 }
 
 #[inline]
@@ -105,6 +106,13 @@ impl Blocks {
     #[inline]
     pub(super) fn get_mut(&mut self, block: u32) -> &mut Block {
         &mut self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
+    }
+
+    /// Adds an entry to a block. False: it is full, or there is none ([`NO_BLOCK`]).
+    #[inline]
+    pub(super) fn push(&mut self, block: u32, slot: u32) -> bool {
+        let chunk = self.chunks.get_mut(block as usize / Self::CHUNK);
+        chunk.is_some_and(|chunk| chunk[block as usize % Self::CHUNK].push(slot))
     }
 
     pub(super) fn free(&mut self, block: u32) {

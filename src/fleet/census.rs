@@ -156,12 +156,14 @@ struct Recent {
 impl Recent {
     #[inline]
     fn record(&mut self, lateness: u64, now: u64, span: u64) {
-        let passed = now.saturating_sub(self.since);
+        let passed = now - self.since; // A fleet's `now` is never below an earlier one.
         if passed > span {
             let last = if passed > span.saturating_mul(2) { 0 } else { self.worst[0] };
             *self = Self { worst: [0, last], since: now };
         }
-        self.worst[0] = self.worst[0].max(lateness);
+        if lateness > self.worst[0] {
+            self.worst[0] = lateness;
+        }
     }
 
     fn worst(self) -> u64 {

@@ -2,12 +2,12 @@
 
 use core::ops::ControlFlow;
 
-use super::Fleet;
 use super::guard::{Counted, Suspect, convicts_by_silence};
 use super::handle::Handle;
 use super::sink::Sink;
 use super::slab::Peer;
 use super::wheel::Filing;
+use super::{Fleet, Input};
 use crate::action::Actions;
 use crate::deadlines::{Deadlines, NEVER};
 use crate::detector::Detector;
@@ -54,6 +54,29 @@ impl<D: Detector> Fleet<D> {
         self.now
     }
 
+    /// A part of a batch; how many were taken, if the sink wants no more.
+    #[inline(never)]
+    pub(super) fn tell_all<S: Sink>(
+        &mut self,
+        inputs: &[Input],
+        now: u64,
+        sink: &mut S,
+    ) -> ControlFlow<usize> {
+        for (nth, input) in inputs.iter().enumerate() {
+            let handle = input.handle;
+            match self.tell(handle, &input.event, now) {
+                Told::Nobody => sink.stale(handle),
+                Told::Answered(_) | Told::Heard => {}
+                Told::Any(actions) => {
+                    if self.deliver(handle, actions, sink).is_break() {
+                        return ControlFlow::Break(nth + 1);
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that the most frequent answer is never built")]
     pub(super) fn tell(&mut self, handle: Handle, event: &Event, now: u64) -> Told {
@@ -64,28 +87,18 @@ impl<D: Detector> Fleet<D> {
         }
         if self.wheel.is_before(record.mark, now) {
             // The short-cuts of `step`, without a look at the deadlines before them.
-            let config = &self.profiles[profile.index()];
-            let mut state = record.bare();
-            match *event {
-                Event::PongReceived { id, hold, calm: false, .. } => {
-                    if let Some(answered) = answer(config, &mut state, id, hold, now) {
-                        record.keep(&state);
-                        let filing = self.wheel.wake_at(answered.next, &mut record.mark);
-                        self.file(slot, filing);
-                        self.census.record_answer(answered.rtt_micros);
-                        return Told::Answered(answered);
-                    }
+            if let Event::PongReceived { id, hold, calm: false, .. } = *event {
+                let config = &self.profiles[profile.index()];
+                let mut state = record.newest();
+                if let Some(answered) = answer(config, &mut state, id, hold, now) {
+                    record.keep(&state);
+                    self.census.record_answer(answered.rtt_micros);
+                    let filing = self.wheel.wake_at(answered.next, &mut record.mark);
+                    self.file(slot, filing);
+                    return Told::Answered(answered);
                 }
-                Event::BeaconReceived { .. } | Event::PingReceived { .. } => {
-                    if let Some(next) = beat(config, &mut state, event, now) {
-                        record.keep(&state);
-                        let filing = self.wheel.wake_at(next, &mut record.mark);
-                        self.file(slot, filing);
-                        self.census.record_beat(event);
-                        return Told::Heard;
-                    }
-                }
-                _ => {}
+            } else if self.hear(slot, event, now) {
+                return Told::Heard;
             }
         } else if record.mark.is_vacant() {
             return Told::Nobody;
@@ -93,11 +106,50 @@ impl<D: Detector> Fleet<D> {
         Told::Any(self.apply(slot, *event, now))
     }
 
+    /// The short-cut for beats.
+    #[inline(never)]
+    fn hear(&mut self, slot: u32, event: &Event, now: u64) -> bool {
+        if !matches!(event, Event::BeaconReceived { .. } | Event::PingReceived { .. }) {
+            return false;
+        }
+        let Peer { record, profile } = self.slab.peer_mut(slot);
+        let config = &self.profiles[profile.index()];
+        let mut state = record.bare();
+        let Some(next) = beat(config, &mut state, event, now) else { return false };
+        record.keep(&state);
+        let filing = self.wheel.wake_at(next, &mut record.mark);
+        self.file(slot, filing);
+        self.census.record_beat(event);
+        true
+    }
+
     #[inline]
     fn file(&mut self, slot: u32, filing: Option<Filing>) {
-        if let Some(filing) = filing {
-            self.wheel.file(slot, filing, &self.slab);
+        match filing {
+            None => {}
+            Some(filing) if filing.is_only() => self.wheel.enter(slot, filing),
+            Some(filing) => self.file_sooner(slot, filing),
         }
+    }
+
+    #[inline(never)]
+    fn file_sooner(&mut self, slot: u32, filing: Filing) {
+        self.wheel.file(slot, filing, &self.slab);
+    }
+
+    /// The next `many` that are due, unless the sink wants no more.
+    #[inline(never)]
+    pub(super) fn tick_all<S: Sink>(
+        &mut self,
+        now: u64,
+        many: usize,
+        sink: &mut S,
+    ) -> ControlFlow<()> {
+        for _ in 0..many {
+            let Some(slot) = self.batch.pop() else { break };
+            self.tick(slot, now, sink)?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// The slot is due.
@@ -108,22 +160,28 @@ impl<D: Detector> Fleet<D> {
             return ControlFlow::Continue(()); // Something has happened to it since.
         }
         let config = &self.profiles[profile.index()];
-        let handle = Handle::new(self.base | slot, record.epoch);
         // The other short-cut.
-        let mut state = record.bare();
-        if let Some(probed) = probe(config, &mut state, now) {
-            record.keep(&state);
-            let filing = self.wheel.wake_at(probed.next, &mut record.mark);
-            self.census.record_ping(now - probed.due, now, config);
-            self.file(slot, filing);
-            let mut actions = Actions::default();
-            actions.ping(probed.id, now);
-            return sink.take(handle, actions);
-        }
+        let mut state = record.newest();
+        let Some(probed) = probe(config, &mut state, now) else {
+            return self.tick_any(slot, now, sink);
+        };
+        record.keep(&state);
+        self.census.record_ping(now - probed.due, now, config);
+        let filing = self.wheel.wake_at(probed.next, &mut record.mark);
+        self.file(slot, filing);
+        let mut actions = Actions::default();
+        actions.ping(probed.id, now);
+        sink.take(self.name(slot, probed.id.epoch()), actions)
+    }
+
+    /// The same, without the short-cut.
+    #[inline(never)]
+    fn tick_any<S: Sink>(&mut self, slot: u32, now: u64, sink: &mut S) -> ControlFlow<()> {
         #[cfg(feature = "snapshot")]
         if self.is_held(slot, now) {
             return ControlFlow::Continue(());
         }
+        let handle = self.name(slot, self.slab.epoch(slot));
         let actions = self.apply(slot, Event::Tick, now);
         self.deliver(handle, actions, sink)
     }

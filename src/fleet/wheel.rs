@@ -111,12 +111,20 @@ pub(super) struct Filing {
     stale: u16,
 }
 
+impl Filing {
+    /// Whether it is the slot's only entry: then nothing but [`Wheel::enter`] is to be done.
+    #[inline]
+    pub(super) const fn is_only(self) -> bool {
+        self.stale == UNFILED
+    }
+}
+
 /// Slots that are due, in the order in which they were found.
 #[derive(Debug)]
 pub(crate) struct Batch {
     slots: [u32; Self::MOST],
-    len: u8,
-    taken: u8,
+    end: usize,
+    taken: usize,
 }
 
 impl Batch {
@@ -124,26 +132,34 @@ impl Batch {
     pub(crate) const MOST: usize = 48;
 
     pub(crate) const fn new() -> Self {
-        Self { slots: [0; Self::MOST], len: 0, taken: 0 }
+        Self { slots: [0; Self::MOST], end: 0, taken: 0 }
     }
 
-    pub(crate) fn as_slice(&self) -> &[u32] {
-        &self.slots[self.taken as usize..self.len as usize]
+    /// How many are left.
+    pub(crate) const fn len(&self) -> usize {
+        self.end - self.taken
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<u32> {
-        let slot = *self.as_slice().first()?;
+        let slot = *self.slots[..self.end].get(self.taken)?;
         self.taken += 1;
         Some(slot)
     }
 
+    #[inline]
     fn push(&mut self, slot: u32) {
-        self.slots[self.len as usize] = slot;
-        self.len += 1;
+        let at = self.end;
+        self.slots[at] = slot;
+        self.end = at + 1;
     }
 
     const fn room(&self) -> usize {
-        Self::MOST - self.len as usize
+        Self::MOST - self.end
     }
 }
 
@@ -218,23 +234,23 @@ impl Wheel {
         Some(Filing { bucket, stale: entry })
     }
 
-    #[inline]
     pub(super) fn file(&mut self, slot: u32, filing: Filing, marks: &impl Marks) {
-        if filing.stale != UNFILED && !self.takes_back(slot, filing.stale) {
-            self.pay_for_stale(marks);
+        if !filing.is_only() {
+            self.leave_stale(slot, filing.stale, marks);
         }
-        self.enter(slot, filing.bucket);
+        self.enter(slot, filing);
     }
 
     /// Drops the entry of this slot if it is the bucket's last: that of a peer that is started as
-    /// soon as it is inserted.
-    #[inline]
-    fn takes_back(&mut self, slot: u32, bucket: u16) -> bool {
-        let is_last = self.blocks.last(self.heads[bucket as usize % BUCKETS]) == Some(slot);
-        if is_last {
-            self.drop_last(bucket);
+    /// soon as it is inserted. Pays for it otherwise.
+    #[inline(never)]
+    fn leave_stale(&mut self, slot: u32, bucket: u16, marks: &impl Marks) {
+        if self.blocks.last(self.heads[bucket as usize % BUCKETS]) == Some(slot) {
+            return self.drop_last(bucket);
         }
-        is_last
+        for _ in 0..SWEEPS {
+            self.sweep(marks);
+        }
     }
 
     /// [`wake_at`](Self::wake_at), and all that comes of it.
@@ -244,15 +260,9 @@ impl Wheel {
         }
     }
 
-    #[inline(never)]
-    fn pay_for_stale(&mut self, marks: &impl Marks) {
-        for _ in 0..SWEEPS {
-            self.sweep(marks);
-        }
-    }
-
     /// Fills `batch` with slots that are due in steps that have ended by `now`, looking at about
     /// `look` entries at most; tells whether there may be more.
+    #[inline(never)]
     pub(super) fn take(
         &mut self,
         now: u64,
@@ -261,7 +271,7 @@ impl Wheel {
         marks: &mut impl Marks,
     ) -> bool {
         let end = now >> self.shift;
-        (batch.len, batch.taken) = (0, 0);
+        (batch.end, batch.taken) = (0, 0);
         while self.hand < end {
             let bucket = self.bucket(0);
             let head = self.heads[bucket as usize % BUCKETS];
@@ -301,16 +311,16 @@ impl Wheel {
     /// What a block of the step at the hand has: into the batch, or filed again.
     #[inline]
     fn meet_all(&mut self, block: &Block, batch: &mut Batch, marks: &mut impl Marks) {
-        let (mut later, mut count) = ([(0, 0); Block::MOST], 0);
+        let (mut slots, mut buckets, mut count) = ([0; Block::MOST], [0; Block::MOST], 0);
         for slot in block.iter() {
             if let Some(bucket) = self.meet(slot, block.bucket, batch, marks.mark_mut(slot)) {
                 self.blocks.fetch(self.heads[bucket as usize % BUCKETS]);
-                later[count] = (slot, bucket);
+                (slots[count], buckets[count]) = (slot, bucket);
                 count += 1;
             }
         }
-        for &(slot, bucket) in &later[..count] {
-            self.enter(slot, bucket);
+        for (slot, bucket) in slots[..count].iter().zip(&buckets[..count]) {
+            self.enter_bucket(*slot, *bucket);
         }
     }
 
@@ -361,11 +371,17 @@ impl Wheel {
 
     // ----- Entries -----
 
+    /// The last part of [`file`](Self::file).
+    #[inline]
+    pub(super) fn enter(&mut self, slot: u32, filing: Filing) {
+        self.enter_bucket(slot, filing.bucket);
+    }
+
     /// Into the bucket's first block; into a new one if that is full.
     #[inline]
-    fn enter(&mut self, slot: u32, bucket: u16) {
+    fn enter_bucket(&mut self, slot: u32, bucket: u16) {
         let head = self.heads[bucket as usize % BUCKETS];
-        if head == NO_BLOCK || !self.blocks.get_mut(head).push(slot) {
+        if !self.blocks.push(head, slot) {
             self.enter_new_block(slot, bucket, head);
         }
     }
@@ -373,8 +389,9 @@ impl Wheel {
     #[inline(never)]
     fn enter_new_block(&mut self, slot: u32, bucket: u16, next: u32) {
         self.used[bucket as usize / 64 % (BUCKETS / 64)] |= 1 << (bucket % 64);
-        self.heads[bucket as usize % BUCKETS] = self.blocks.take(bucket, next);
-        let _ = self.blocks.get_mut(self.heads[bucket as usize % BUCKETS]).push(slot);
+        let head = self.blocks.take(bucket, next);
+        self.heads[bucket as usize % BUCKETS] = head;
+        let _ = self.blocks.push(head, slot);
     }
 
     /// Drops the bucket's last entry: that of its first block.

@@ -79,17 +79,26 @@ impl<D: Detector, M> Near<D, M> {
     #[expect(clippy::inline_always, reason = "so that it is never built")]
     pub(crate) fn bare(&self) -> PeerState<D, Echo> {
         let (word, is_newest) = self.word.unfolded();
+        let waiting_since = if is_newest { self.last_ping } else { !self.last_ping };
+        PeerState { waiting_since, word, ..self.newest() }
+    }
+
+    /// The same for who cares for the newest ping alone, without a question: where the wait is, or
+    /// was, for something else, this state waits oddly, and no steady call takes it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that it is never built")]
+    pub(crate) fn newest(&self) -> PeerState<D, Echo> {
         PeerState {
             ev: self.ev,
             plan: self.plan,
             last_ping: self.last_ping,
-            waiting_since: if is_newest { self.last_ping } else { !self.last_ping },
+            waiting_since: self.last_ping,
             tx_at: self.tx_at,
             tat: 0,
             rtt: self.rtt,
             seq: self.seq,
             epoch: self.epoch,
-            word,
+            word: self.word,
             detector: self.detector,
             ledger: Echo,
         }
