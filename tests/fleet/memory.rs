@@ -80,6 +80,44 @@ fn nothing_is_allocated_while_it_runs() {
     assert_eq!(counted.count_total, 0, "allocations");
 }
 
+/// Who is started as soon as it is inserted is due far sooner than it was: its entry in the schedule is
+/// taken back, and not left behind until the limit of its start-up would have come. So a crowd that
+/// comes and goes again and again finds room in what was made for its first coming.
+#[test]
+fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
+    let config = Config::builder()
+        .interval(Duration::from_millis(50))
+        .timeout(Duration::from_millis(200))
+        .startup_limit(Duration::from_secs(60))
+        .build()
+        .expect("valid");
+    let mut fleet = Fleet::new(config, 3, at(0)).expect("valid");
+    let profile = fleet.profiles().next().expect("one");
+    let mut now = 0;
+    let mut come_and_go = |fleet: &mut Fleet| {
+        for _ in 0..1000 {
+            let handle = fleet.insert(profile, at(now)).expect("room");
+            let _ = fleet.handle(handle, Event::Start, at(now)).expect("there");
+        }
+        let handles: Vec<Handle> = fleet.iter().map(|(handle, _)| handle).collect();
+        for handle in handles {
+            let _ = fleet.remove(handle).expect("there");
+        }
+        now += SEC / 10; // Beyond the first ping of each.
+        while fleet.advance(at(now), 100, &mut ignore) == Progress::Pending {}
+    };
+    come_and_go(&mut fleet);
+    // Before the first limit would have come: 4096 steps, 34 s. The schedule has room for some
+    // 45,000 entries, whatever they are, and here are 200,000 that were put forward.
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..200 {
+            come_and_go(&mut fleet);
+        }
+    });
+    assert_eq!(counted.bytes_current, 0, "the schedule has grown");
+    assert_eq!(fleet.next_deadline(), None, "something was left behind");
+}
+
 /// In tenths of a byte.
 fn bytes_a_peer<D: Detector>(config: Config<D>, peers: usize) -> usize {
     let mut fleet = None;
