@@ -2,9 +2,11 @@
 
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
+mod compare;
 mod equality;
 mod guard;
 mod handles;
+mod heard;
 mod lives;
 mod memory;
 mod ops;
@@ -18,4 +20,5 @@ mod snapshot_bytes;
 mod snapshot_peers;
 #[cfg(feature = "snapshot")]
 mod snapshot_random;
+mod twin;
 mod twins;
