@@ -137,7 +137,9 @@ impl<D: Detector> Pair<D> {
                 for (n, handle) in self.twins.keys().copied().collect::<Vec<_>>().iter().enumerate()
                 {
                     let twin = self.twins.get_mut(handle).expect("there");
-                    if n % but != but - 1 && twin.answered < twin.pings.len() {
+                    if n % but != but - 1 && twin.profile == 2 {
+                        self.say(*handle, if n % 2 == 0 { Say::Beacon } else { Say::Ping });
+                    } else if n % but != but - 1 && twin.answered < twin.pings.len() {
                         twin.answered = twin.pings.len();
                         if self.twins[handle].profile == 1 {
                             self.say(*handle, Say::Written);
