@@ -293,7 +293,7 @@ def lemmas(t):
         ),
     )
     if t.event == m.HOLD:
-        yield "S5 a hold gives no verdict by silence within a window (J14)", z3.Implies(
+        yield "J14 a hold gives no verdict by silence within a window", z3.Implies(
             z3.And(live(s), z3.Not(s["exhausted"]), le(t.now, m.END_OF_TIME)),
             z3.And(live(after), gt(t.m.deadlines(after)["verdict"], t.now + c["W"])),
         )
@@ -384,8 +384,8 @@ BROKEN = [
 ]
 # Of holds alone.
 BROKEN_HOLDS = [
-    ({"broken": "a hold comes too late"}, "S5"),
-    ({"broken": "one hold a silence"}, "S5"),
+    ({"broken": "a hold comes too late"}, "J14"),
+    ({"broken": "one hold a silence"}, "J14"),
     ({"broken": "a hold renews"}, "inductive: in time"),
     # The promise counts what a hold puts off.
     ({"unheld": True}, "inductive: in time"),
