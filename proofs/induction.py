@@ -147,7 +147,7 @@ def invariant(machine, s, base):
     return {
         "values": z3.And(
             z3.Or(live(s), s["phase"] == m.LOST),
-            z3.Or(*(s["waiting"] == w for w in (m.NOTHING, m.FOR_PONG, m.FOR_RESUME))),
+            z3.Or(*(s["waiting"] == w for w in (m.NOTHING, m.FOR_PONG, m.FOR_WINDOW, m.FOR_RESUME))),
             le(s["reprobe"], 3),
             le(s["misses"], c["N"]),
         ),
@@ -171,7 +171,8 @@ def invariant(machine, s, base):
             z3.Implies(gt(s["misses"], 0), s["pinged"]),
         ),
         "a running re-probe has a window": z3.Implies(
-            z3.And(runs, s["reprobe"] == m.RUNNING), s["waiting"] == m.FOR_PONG
+            z3.And(runs, s["reprobe"] == m.RUNNING),
+            z3.Or(s["waiting"] == m.FOR_PONG, s["waiting"] == m.FOR_WINDOW),
         ),
         "an exhausted clock": z3.Implies(s["exhausted"], gt(s["now"], m.END_OF_TIME)),
         "signs": z3.Implies(
@@ -200,6 +201,11 @@ def invariant(machine, s, base):
                     z3.And(runs, s["reprobe"] == m.RUNNING),
                     lt(s["since"] + c["W"], promise(c, base)),
                 ),
+                # A ping may still leave in it, whose window is granted then.
+                z3.Implies(
+                    z3.And(runs, s["reprobe"] == m.RUNNING, s["waiting"] == m.FOR_WINDOW),
+                    lt(s["since"] + 2 * c["W"], promise(c, base)),
+                ),
             ),
         ),
     }
@@ -208,20 +214,20 @@ def invariant(machine, s, base):
 class Setting:
     """One step from any state that the invariant allows."""
 
-    def __init__(self, event, policy, without=(), broken=None, uncredited=False):
-        self.uncredited = uncredited
+    def __init__(self, event, policy, without=(), broken=None, uncredited=False, unheld=False):
+        self.uncredited, self.unheld = uncredited, unheld
         self.o = Symbols(z3)
         self.c = {name: word(name) for name in m.CONFIG} | {"policy": policy}
         self.m = m.Machine(self.o, self.c, AnyDetector(), broken)
         self.s = {name: word(name) for name in m.STATE}
         self.s |= {name: z3.Bool(name) for name in m.FLAGS}
         self.base, self.event, self.time = word("base"), event, word("time")
-        self.slept, self.next_interval = word("slept"), word("next_interval")
+        self.slept, self.probe, self.next_interval = word("slept"), z3.Bool("probe"), word("next_interval")
         # The invariant's own sums wrap where a rule's would: they are no steps of the machine.
         before = invariant(self.m, self.s, self.base)
         self.o.obligations.clear()
         self.after, self.pinged, self.now = self.m.step(
-            self.s, self.event, self.time, self.slept, self.next_interval
+            self.s, self.event, self.time, self.slept, self.probe, self.next_interval
         )
         self.after = {k: v if z3.is_expr(v) else as_word(v) for k, v in self.after.items()}
         self.obligations = list(self.o.obligations)
@@ -253,6 +259,9 @@ class Setting:
         credit = most(most(paused, slept), overslept)
         again = c["W"] + c["ge"] + 2
         more = z3.If(resumed, credit + again, late)
+        if self.event == m.HOLD and not self.unheld:
+            held = c["W"] + 2 + z3.If(self.probe, c["ge"], c["W"])
+            more += z3.If(live(s), held, as_word(0))
         longer = least(self.base + more, cap)
         heard = z3.And(live(s), z3.Or(self.event == m.PONG, self.event == m.FRAME))
         next_base = z3.If(z3.And(heard, live(self.after)), self.now, longer)
@@ -283,6 +292,11 @@ def lemmas(t):
             after["phase"] == s["phase"], z3.Not(t.pinged), t.later_due == m.NEVER,
         ),
     )
+    if t.event == m.HOLD:
+        yield "J14 a hold gives no verdict by silence within a window", z3.Implies(
+            z3.And(live(s), z3.Not(s["exhausted"]), le(t.now, m.END_OF_TIME)),
+            z3.And(live(after), gt(t.m.deadlines(after)["verdict"], t.now + c["W"])),
+        )
     yield "R1 pings are the gap apart (P4)", z3.Implies(
         z3.And(t.pinged, s["pinged"]), ge(t.now - s["last_ping"], c["ge"])
     )
@@ -341,7 +355,7 @@ def of_the_beginning():
     return held, z3.And(awake, *holds.values(), *obligations)
 
 
-EVENTS = ["tick", "other", "pong", "frame", "ping due", "suspend", "resume"]
+EVENTS = ["tick", "other", "pong", "frame", "ping due", "suspend", "resume", "hold"]
 POLICIES = ["strict", "forgive", "reprobe"]
 
 
@@ -367,6 +381,14 @@ BROKEN = [
     # The promise counts what `slept` credits as a pause.
     ({"uncredited": True}, "inductive: in time"),
     ({"broken": "the re-probe has no end"}, "CF5 every"),
+]
+# Of holds alone.
+BROKEN_HOLDS = [
+    ({"broken": "a hold comes too late"}, "J14"),
+    ({"broken": "one hold a silence"}, "J14"),
+    ({"broken": "a hold renews"}, "inductive: in time"),
+    # The promise counts what a hold puts off.
+    ({"unheld": True}, "inductive: in time"),
 ]
 
 
@@ -412,7 +434,7 @@ def prove(pool):
     ]:
         held, claim = question()
         good &= tell(name, [(*ask(solver_of(held), claim), "")])
-    cases = [(event, policy, None, {}) for event in range(7) for policy in range(3)]
+    cases = [(event, policy, None, {}) for event in range(len(EVENTS)) for policy in range(3)]
     answers = {}
     for found in pool.imap(one_case, cases):
         for name, *answer in found:
@@ -428,8 +450,10 @@ def refute():
         held, claim = of_a_configuration(rules)
         answer = (*ask(solver_of(held), claim), "")
         good &= tell(f"CF4 the numbers in force, without {' and '.join(rules)}", [answer], "REFUTED")
-    for change, lemma in BROKEN:
-        cases = ((event, policy, lemma, change) for event in range(7) for policy in range(3))
+    broken = [(range(m.HOLD), *one) for one in BROKEN]
+    broken += [((m.HOLD,), *one) for one in BROKEN_HOLDS]
+    for events, change, lemma in broken:
+        cases = ((event, policy, lemma, change) for event in events for policy in range(3))
         answers = []
         for (name, *answer), in map(one_case, cases):
             answers.append(answer)

@@ -10,9 +10,9 @@ MAX_SPAN = 24 * 60 * 60 * 10**9
 NEVER = 2**64 - 1
 END_OF_TIME = NEVER - 4 * MAX_SPAN
 
-TICK, OTHER, PONG, FRAME, PING_DUE, SUSPEND, RESUME = range(7)
+TICK, OTHER, PONG, FRAME, PING_DUE, SUSPEND, RESUME, HOLD = range(8)
 STARTING, ALIVE, SUSPECT, LOST = 1, 2, 3, 5
-NOTHING, FOR_PONG, FOR_RESUME = 0, 1, 4
+NOTHING, FOR_PONG, FOR_WINDOW, FOR_RESUME = 0, 1, 3, 4
 NONE, WANTED, RUNNING, SPENT = range(4)
 STRICT, FORGIVE, REPROBE = range(3)
 
@@ -69,7 +69,7 @@ class Machine:
         passed = 0 if self.broken == "a limit is passed when it is reached" else 1
         with o.when(counts):
             trust_ends, limit = self.limits(s)
-            in_window = o.eq(s["waiting"], FOR_PONG)
+            in_window = o.any(*(o.eq(s["waiting"], it) for it in (FOR_PONG, FOR_WINDOW)))
             runs = o.eq(s["reprobe"], RUNNING)
             with o.when(runs):
                 running = o.add(self.most(limit, o.add(s["since"], c["W"])), passed)
@@ -118,8 +118,9 @@ class Machine:
 
     # ----- One call (machine.rs) -----
 
-    def step(self, s, event, time, slept, next_interval):
-        """The state after a call, whether a ping left, and the time of the call."""
+    def step(self, s, event, time, slept, probe, next_interval):
+        """The state after a call, whether a ping left, and the time of the call. `slept` is what a resume
+        says, `probe` what a hold says."""
         o = self.o
         now = self.most(time, s["now"])  # M1
         if self.broken == "time may run backwards":
@@ -131,13 +132,13 @@ class Machine:
         early = o.all(o.eq(event, TICK), o.lt(now, due), o.no(o.eq(due, NEVER)))  # T7
         same = {**s, "now": now}
         with o.when(o.all(o.no(early), o.no(ended))):
-            called, pinged = self.call(same, event, now, slept, next_interval, due)
+            called, pinged = self.call(same, event, now, slept, probe, next_interval, due)
         over = {**same, "exhausted": True}
         after = self.merge(ended, over, called)
         after = self.merge(early, same, after)
         return after, o.all(pinged, o.no(early), o.no(ended)), now
 
-    def call(self, s, event, now, slept, next_interval, due):
+    def call(self, s, event, now, slept, probe, next_interval, due):
         o, c = self.o, self.c
         frozen = o.eq(s["waiting"], FOR_RESUME)
         resumes = o.eq(event, RESUME)
@@ -150,10 +151,13 @@ class Machine:
         with o.when(late):
             forgiven = self.late(s, now, lateness)
         s = self.merge(implied, resumed, self.merge(late, forgiven, s))
-        strict = o.all(overdue, o.eq(c["policy"], STRICT), o.le(self.deadlines(s)["verdict"], now))
+        strict = o.all(
+            overdue, o.eq(c["policy"], STRICT), o.no(o.eq(event, HOLD)),
+            o.le(self.deadlines(s)["verdict"], now),
+        )
         with o.when(strict):
             s = self.merge(strict, self.judge(s, now, False, False), s)  # E10
-        s, heard = self.apply(s, event, now, slept)
+        s, heard = self.apply(s, event, now, slept, probe, late)
         s = self.judge(s, now, late, heard)
         return self.act(s, now, next_interval)
 
@@ -163,7 +167,7 @@ class Machine:
         s = self.merge(o.eq(c["policy"], FORGIVE), moved, s)
         return {**s, "detector": self.detector.learn(s, "pause")}
 
-    def apply(self, s, event, now, slept):
+    def apply(self, s, event, now, slept, probe, late):
         o = self.o
         live = self.live(s)
         answered = o.all(o.eq(event, PONG), s["open"])
@@ -189,6 +193,7 @@ class Machine:
         }
         s = self.merge(heard, life, s)
         s = self.merge(frozen, {**s, "waiting": FOR_RESUME, "since": now}, s)
+        s = self.hold(s, event, now, probe, late)
         return {**s, "wanted": o.any(asked, s["wanted"])}, heard
 
     # ----- Pauses (state.rs, ledger.rs; J7, LC6) -----
@@ -224,6 +229,29 @@ class Machine:
         s = self.shift_past(s, now, rest)
         s = {**s, "waiting": NOTHING, "since": now, "reprobe": WANTED}
         return {**s, "detector": self.detector.learn(s, "pause")}
+
+    # ----- Holds (judge.rs; J14) -----
+
+    def hold(self, s, event, now, probe, late):
+        o, c = self.o, self.c
+        forgiven = o.all(late, o.eq(c["policy"], REPROBE), o.eq(s["reprobe"], NONE))
+        may = o.all(o.eq(event, HOLD), self.live(s), o.no(forgiven))
+        before = s
+        with o.when(may):
+            s = self.end_windows(s, now)
+            _, limit = self.limits(s)
+            near = o.lt(limit, o.add(now, c["W"]))
+        if self.broken == "a hold comes too late":
+            near = o.lt(limit, now)
+        grants = o.all(near, o.no(o.eq(s["reprobe"], WANTED)))
+        if self.broken == "one hold a silence":
+            grants = o.all(near, o.eq(s["reprobe"], NONE))
+        wanted = {**s, "reprobe": WANTED}
+        window = {**s, "reprobe": RUNNING, "waiting": FOR_WINDOW, "since": now}
+        if self.broken == "a hold renews":
+            window["ev"] = now
+        granted = self.merge(probe, wanted, window)
+        return self.merge(may, self.merge(grants, granted, s), before)
 
     # ----- Judgement (judge.rs) -----
 
@@ -263,6 +291,8 @@ class Machine:
             spent = o.ite(o.eq(s["reprobe"], RUNNING), over, s["reprobe"])
             s = {**s, "reprobe": o.ite(ends, spent, s["reprobe"])}
             goes_on = o.all(ends, o.eq(s["waiting"], FOR_PONG))
+            over = o.all(ends, o.eq(s["waiting"], FOR_WINDOW))
+            s = self.merge(over, {**s, "waiting": NOTHING, "since": now}, s)
             s = self.merge(goes_on, self.end_window(s, now), s)
         return s
 

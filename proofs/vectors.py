@@ -10,7 +10,7 @@ import machine as m
 from words import Ints
 
 RUNS, CALLS = 160, 24
-EVENTS = ["tick", "other", "pong", "frame", "due", "suspend", "resume"]
+EVENTS = ["tick", "other", "pong", "frame", "due", "suspend", "resume", "hold"]
 PHASES = {m.STARTING: "starting", m.ALIVE: "alive", m.SUSPECT: "suspect", m.LOST: "lost"}
 WORD = 2**64 - 1
 
@@ -88,15 +88,16 @@ def run(draw, number):
         due = machine.wake_up(s)
         near = due if due != m.NEVER else s["now"] + c["W"]
         time = moment(draw, {**s, "span": c["C"]}, near)
-        event = draw.choices(range(7), [12, 1, 3, 3, 1, 1, 1])[0]
+        event = draw.choices(range(8), [12, 1, 3, 3, 1, 1, 1, 2])[0]
         if event == m.PONG and not s["pinged"]:
             event = m.FRAME
         slept = draw.choice([0, 0, draw.randint(0, 2 * c["C"])]) if event == m.RESUME else 0
         interval = c["Ie"] - share(c["Ie"] // 100 * c["jitter"], epoch, k)
-        s, pinged, _ = machine.step(s, event, time, slept, interval)
+        probe = event == m.HOLD and draw.random() < 0.5
+        s, pinged, _ = machine.step(s, event, time, slept, probe, interval)
         k += pinged
         wake_up = machine.wake_up(s)
-        told = [EVENTS[event], time, slept, PHASES[s["phase"]], "ping" if pinged else "-"]
+        told = ["probe" if probe else EVENTS[event], time, slept, PHASES[s["phase"]], "ping" if pinged else "-"]
         print(*told, "-" if wake_up == m.NEVER else wake_up)
         if wake_up == m.NEVER and s["waiting"] != m.FOR_RESUME:
             break

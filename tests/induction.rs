@@ -62,6 +62,8 @@ fn event(line: &[&str], newest: Option<PingId>) -> Event {
         "due" => Event::PingDue,
         "suspend" => Event::Suspend,
         "resume" => Event::Resume { slept: ns(line[2]) },
+        "hold" => Event::Hold { probe: false },
+        "probe" => Event::Hold { probe: true },
         other => panic!("{other} is no event"),
     }
 }

@@ -584,6 +584,27 @@ fn a_hold_puts_the_verdict_off_and_renews_nothing() {
     }
 }
 
+/// J14, J6: a late call that has a grant to give gives it, a fresh probe; the hold that it brings
+/// changes nothing. A call that is late by the slack is not late.
+#[test]
+fn a_late_hold_is_a_late_call() {
+    let config = build(plain().late_policy(LatePolicy::Reprobe));
+    let verdict = 41 * SEC + 1;
+    for (late, probe) in [(0, false), (0, true), (1, false), (1, true)] {
+        let now = verdict + nanos(config.slack()) + late;
+        let [held, ticked] = [Event::Hold { probe }, Event::Tick].map(|event| {
+            let mut solo = Solo::new(config);
+            let _ = solo.tell_at(SEC, Event::FrameReceived);
+            while let Some(due) = solo.due().filter(|due| *due < verdict) {
+                let _ = solo.tell_at(due, Event::Tick);
+            }
+            (solo.tell_at(now, event), *solo.machine.state())
+        });
+        assert_eq!(ping_in(&held.0).is_some(), probe || late == 1);
+        assert_eq!(held == ticked, late == 1, "{late} ns after the slack");
+    }
+}
+
 /// J14, S4: without ids a hold asks anew, although a ping is out: that one may be older than the last
 /// evidence, and its window no chance (found by the simulator, seed 379620 with holds).
 #[test]

@@ -10,7 +10,7 @@ use crate::lives::op;
 use crate::ops::{Op, configs};
 use crate::twins::Pair;
 
-fn run<D: Detector>(detector: D, guard: Option<GuardConfig>, ops: &[Op]) -> u64 {
+fn run<D: Detector>(detector: D, guard: Option<GuardConfig>, ops: &[Op]) -> (u64, u64) {
     let mut pair = Pair::new(configs(detector), guard);
     for op in ops {
         pair.play(op);
@@ -22,7 +22,8 @@ fn run<D: Detector>(detector: D, guard: Option<GuardConfig>, ops: &[Op]) -> u64 
         let anew = pair.fleet.guard_report(Doubt::Observer).expect("a guard");
         assert_eq!((anew.members, anew.silent), (kept.members, kept.silent));
     }
-    pair.fleet.census().stats().pongs_received
+    let stats = pair.fleet.census().stats();
+    (stats.pongs_received, stats.beacons_received)
 }
 
 /// Quick to doubt, and with few verdicts to give.
@@ -43,12 +44,13 @@ fn most_peers_are_healthy() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let lives = prop::collection::vec(op(), 100..150);
-    let mut pongs = 0;
+    let (mut pongs, mut beacons) = (0, 0);
     for _ in 0..10 {
         let life = lives.new_tree(&mut runner).expect("generates").current();
-        pongs += run(Deadline::fixed(), None, &life);
+        let heard = run(Deadline::fixed(), None, &life);
+        (pongs, beacons) = (pongs + heard.0, beacons + heard.1);
     }
-    assert!(pongs > 500, "{pongs} pongs in ten lives");
+    assert!(pongs > 500 && beacons > 500, "{pongs} pongs and {beacons} beacons in ten lives");
 }
 
 proptest! {

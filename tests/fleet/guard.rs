@@ -312,6 +312,22 @@ fn need_9_a_freeze_of_a_minute_kills_nobody() {
     }
 }
 
+/// GD5: a call that comes a window after a wake-up is late, and no stall; one that comes later is one.
+#[test]
+fn a_stall_is_longer_than_a_window() {
+    for (beyond, state) in [(0, GuardState::Quiet), (1, GuardState::Released)] {
+        let mut world = World::new(lan(), Some(guard()), &[1]);
+        let peer = world.peers[0];
+        let (due, _) =
+            world.fleet.peer(peer).expect("there").next_deadline(&lan()).expect("a ping");
+        let now = due.as_nanos() + nanos(lan().response_window()) + beyond;
+        let now = Timestamp::from_nanos(now);
+        let _ = world.fleet.handle(peer, Event::FrameReceived, now).expect("there");
+        let report = world.fleet.guard_report(Doubt::Observer).expect("a guard");
+        assert_eq!(report.state, state, "{beyond} ns beyond");
+    }
+}
+
 /// Need 18, GD7: verdicts of a mass event fall at no more than the rate, and the last of them no
 /// later than the rate makes necessary, and a window.
 #[test]

@@ -2,10 +2,12 @@
 
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
+mod compare;
 mod epochs;
 mod equality;
 mod guard;
 mod handles;
+mod heard;
 mod lives;
 mod memory;
 mod ops;
@@ -19,4 +21,5 @@ mod snapshot_bytes;
 mod snapshot_peers;
 #[cfg(feature = "snapshot")]
 mod snapshot_random;
+mod twin;
 mod twins;

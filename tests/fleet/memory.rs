@@ -80,6 +80,62 @@ fn nothing_is_allocated_while_it_runs() {
     assert_eq!(counted.count_total, 0, "allocations");
 }
 
+/// A crowd that comes, is started and goes, `rounds` times: what more memory is held then, and
+/// whether something is left in the schedule. Whoever is started is due far sooner than before, which
+/// was at the limit of its start-up.
+fn crowds(rounds: usize, one_by_one: bool) -> (i64, bool) {
+    let config = Config::builder()
+        .interval(Duration::from_millis(50))
+        .timeout(Duration::from_millis(200))
+        .startup_limit(Duration::from_secs(60))
+        .build()
+        .expect("valid");
+    let mut fleet = Fleet::new(config, 3, at(0)).expect("valid");
+    let profile = fleet.profiles().next().expect("one");
+    let mut now = 0;
+    let mut come_and_go = |fleet: &mut Fleet| {
+        let start = |fleet: &mut Fleet, handle| {
+            let _ = fleet.handle(handle, Event::Start, at(now)).expect("there");
+        };
+        let mut handles = Vec::new();
+        for _ in 0..1000 {
+            let handle = fleet.insert(profile, at(now)).expect("room");
+            handles.push(handle);
+            if one_by_one {
+                start(fleet, handle);
+            }
+        }
+        for handle in handles {
+            start(fleet, handle);
+            let _ = fleet.remove(handle).expect("there");
+        }
+        now += SEC / 10; // Beyond the first ping of each.
+        while fleet.advance(at(now), 100, &mut ignore) == Progress::Pending {}
+    };
+    come_and_go(&mut fleet);
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..rounds {
+            come_and_go(&mut fleet);
+        }
+    });
+    (counted.bytes_current, fleet.next_deadline().is_some())
+}
+
+/// Who is started as soon as it is inserted has its entry in the schedule taken back: nothing waits for
+/// the limit of its start-up any more.
+#[test]
+fn nothing_is_left_of_a_crowd_started_one_by_one() {
+    assert_eq!(crowds(200, true), (0, false));
+}
+
+/// Where that cannot be, as others came after, what is stale is paid for. All this happens before the
+/// first of the limits would come (4096 steps, 34 s). The schedule has room for some 45,000 entries,
+/// whatever they are; 200,000 are put forward.
+#[test]
+fn little_is_left_of_a_crowd_started_together() {
+    assert_eq!(crowds(200, false).0, 0);
+}
+
 /// In tenths of a byte.
 fn bytes_a_peer<D: Detector>(config: Config<D>, peers: usize) -> usize {
     let mut fleet = None;

@@ -44,7 +44,8 @@ pub(crate) enum Op {
     },
     /// All that are new are started.
     Start,
-    /// All answer their newest ping, if they have not yet; but one in so many.
+    /// All answer their newest ping, if they have not yet, and who is not pinged beats; but one in so
+    /// many.
     Answer {
         but: usize,
     },

@@ -221,3 +221,69 @@ fn a_crowd_spreads() {
     // 30,000 in 30 s: 8.4 a step. A Poisson of that mean exceeds 35 once in 10^11 steps.
     assert!(run.most_pings_a_call < 35, "{} in a step", run.most_pings_a_call);
 }
+
+/// Whom the fleet has found due, and who has left before it was handled, is not called; nor is who came
+/// into its slot.
+#[test]
+fn who_has_left_is_not_called() {
+    let (mut fleet, handles) = started(Config::lan(), 40);
+    let profile = fleet.profiles().next().expect("one");
+    let now = at(3 * SEC); // All first pings are overdue.
+    assert_eq!(fleet.advance(now, 1, &mut ignore), Progress::Pending);
+    for handle in handles {
+        let _ = fleet.remove(handle).expect("there");
+    }
+    for _ in 0..20 {
+        let _ = fleet.insert(profile, now).expect("room");
+    }
+    let mut sink = |handle, actions: Actions| panic!("{handle}: {actions:?}");
+    assert_eq!(fleet.advance(now, 1000, &mut sink), Progress::Done);
+    assert_eq!(fleet.count(Liveness::Idle), 20);
+}
+
+/// FL6: a time below an earlier one is counted, and no other is.
+#[test]
+fn steps_back_are_counted() {
+    let (mut fleet, handles) = started(Config::lan(), 1);
+    for (now, counted) in [(5, 0), (5, 0), (9, 0), (8, 1), (9, 1), (10, 1), (3, 2)] {
+        let _ = fleet.handle(handles[0], Event::TxProgress, at(now)).expect("there");
+        assert_eq!(fleet.census().stats().clock_regressions, counted, "at {now}");
+    }
+}
+
+/// How late the caller was with a ping is measured, to a sixteenth: with the first of a peer, and with
+/// those of a healthy one, which go a shorter way.
+#[test]
+fn lateness_is_measured() {
+    let (mut fleet, handles) = started(Config::lan(), 1);
+    for late in [20, 40, 80, 160].map(Duration::from_millis) {
+        let state = fleet.peer(handles[0]).expect("there");
+        let (due, _) = state.next_deadline(&Config::lan()).expect("a ping");
+        let now = due.saturating_add(late);
+        let mut pong = None;
+        let mut sink = |_, actions: Actions| {
+            pong = actions.into_iter().find_map(|action| match action {
+                Action::SendPing { id, .. } => Some(Event::pong(id)),
+                _ => None,
+            });
+            ControlFlow::Continue(())
+        };
+        assert_eq!(fleet.advance(now, 2, &mut sink), Progress::Done);
+        let measured = fleet.census().lateness().max();
+        assert!(late <= measured && measured <= late + late / 16, "{measured:?} of {late:?}");
+        let _ = fleet.handle(handles[0], pong.expect("a ping"), now).expect("there");
+    }
+}
+
+/// Of peers that start together those who are due together lie together: their order in memory goes
+/// through the interval once, and not to and fro.
+#[test]
+fn neighbours_in_time_are_neighbours_in_memory() {
+    let interval = Duration::from_secs(30);
+    let config = Config::builder().interval(interval).timeout(3 * interval).build().expect("valid");
+    let (fleet, _) = started(config, 1024);
+    let due = fleet.iter().map(|(_, state)| state.next_deadline(&config).expect("a ping").0);
+    let due: Vec<u64> = due.map(Timestamp::as_nanos).collect();
+    let way: u64 = due.windows(2).map(|two| two[0].abs_diff(two[1])).sum();
+    assert!(way <= 2 * 30 * SEC, "{way}");
+}

@@ -9,8 +9,8 @@ use heartbeat_proto::fleet::{Fleet, FleetError, Handle, Progress, ShardedFleet, 
 use heartbeat_proto::{Action, Actions, Config, Event, Liveness, PingId, Timestamp};
 use proptest::prelude::*;
 
+use super::heard::listed;
 use super::schedule::{SEC, at};
-use super::twins::listed;
 
 const SEED: u64 = 7;
 

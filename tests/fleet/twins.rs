@@ -1,152 +1,27 @@
 //! A fleet and its twins: for each peer a state of its own that is told the same events at the same
-//! times. After each operation they are compared, bit for bit. With a guard, its holds are events
-//! too.
+//! times. After each operation they are compared (`compare.rs`), bit for bit. With a guard, its holds
+//! are events too.
 
-use core::ops::ControlFlow;
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 use heartbeat_proto::detector::Detector;
-use heartbeat_proto::fleet::{Doubt, Fleet, GuardConfig, Handle, Input, Profile, Progress, Sink};
-use heartbeat_proto::{
-    Action, Actions, Config, Echo, Event, Findings, Liveness, PeerState, PingId, Reason, Report,
-    Timestamp,
-};
+use heartbeat_proto::fleet::{Fleet, GuardConfig, Handle, Input, Profile, Progress};
+use heartbeat_proto::{Actions, Config, Event, Liveness, Reason, Timestamp};
 
-use super::ops::{MS, Op, Say};
-
-/// What one peer is told, as the fleet and its twin are.
-pub(crate) struct Twin<D: Detector> {
-    profile: usize,
-    state: PeerState<D, Echo>,
-    /// Its pings, newest last.
-    pings: Vec<(PingId, Timestamp)>,
-    drained: bool,
-    answered: usize,
-}
-
-impl<D: Detector> Twin<D> {
-    fn event(&self, say: Say) -> Event {
-        let newest = |back: u32| {
-            let nth = self.pings.len().checked_sub(1 + back as usize);
-            nth.map_or((PingId::new(self.state.epoch(), 9), Timestamp::EPOCH), |n| self.pings[n])
-        };
-        let pong = |back, calm| {
-            let (id, stamp) = newest(back);
-            Event::PongReceived { id, stamp: Some(stamp), hold: Duration::from_micros(50), calm }
-        };
-        let zero = Duration::ZERO;
-        match say {
-            Say::Start => Event::Start,
-            Say::Pong(back) => pong(back, false),
-            Say::BarePong(back) => Event::pong(newest(back).0),
-            Say::CalmPong => pong(0, true),
-            Say::Ping => Event::ping(PingId::new(5, 6)),
-            Say::Beacon => Event::BeaconReceived { stamp: None, period: Duration::from_millis(90) },
-            Say::Frame => Event::FrameReceived,
-            Say::Limit(millis) => {
-                Event::LimitReceived { min_gap: Duration::from_millis(millis.into()) }
-            }
-            Say::PingDue => Event::PingDue,
-            Say::Written => Event::PingSent { id: newest(0).0 },
-            Say::Progress => Event::TxProgress,
-            Say::Blocked => Event::TxBlocked,
-            Say::Suspend => Event::Suspend,
-            Say::Resume => Event::Resume { slept: zero },
-            Say::Hold(probe) => Event::Hold { probe },
-            Say::Drain => Event::Drain,
-            Say::Close => Event::Close,
-            Say::Goodbye => Event::GoodbyeReceived,
-            Say::Tick => Event::Tick,
-        }
-    }
-
-    fn tell(&mut self, configs: &[Config<D>], event: Event, now: Timestamp) -> Actions {
-        let live = self.state.liveness().is_live();
-        self.drained |= live && event == Event::Drain;
-        let actions = self.state.handle(&configs[self.profile], event, now);
-        for action in actions.clone() {
-            if let Action::SendPing { id, stamp } = action {
-                self.pings.push((id, stamp));
-            }
-        }
-        actions
-    }
-}
-
-pub(crate) fn listed(actions: Actions) -> Vec<Action> {
-    actions.collect()
-}
-
-/// What one call would have yielded, of what one or two have: one of each kind, the findings of
-/// both, a transition from the first to the last, and of ping, beacon and request the ping.
-pub(crate) fn joined(calls: &[Actions]) -> Vec<Action> {
-    let all = || calls.iter().cloned().flatten();
-    let find = |kind: fn(&Action) -> bool| all().find(kind);
-    let ping = find(|action| matches!(action, Action::SendPing { .. }));
-    let beacon = find(|action| matches!(action, Action::SendBeacon { .. }));
-    let request = find(|action| matches!(action, Action::RequestProbe));
-    let changes: Vec<_> = calls.iter().filter_map(Actions::transition).collect();
-    let change = changes.first().zip(changes.last()).map(|(first, last)| {
-        let mut change = *last;
-        change.from = first.from;
-        change
-    });
-    let found = calls.iter().fold(Findings::NONE, |found, call| found.with(call.findings()));
-    let mut joined = Vec::new();
-    joined.extend(find(|action| matches!(action, Action::SendPong { .. })));
-    joined.extend(ping.or(beacon));
-    joined.extend(request.filter(|_| ping.is_none()));
-    joined.extend(find(|action| matches!(action, Action::SendGoodbye)));
-    joined.extend(change.filter(|change| change.from != change.to).map(Action::Notify));
-    joined.extend((!found.is_empty()).then_some(Action::Report(found)));
-    joined
-}
-
-/// Keeps what the fleet says, until it is enough.
-#[derive(Default)]
-pub(crate) struct Heard {
-    actions: Vec<(Handle, Actions)>,
-    reports: Vec<(Handle, Report)>,
-    stale: Vec<Handle>,
-    holds: Vec<(Handle, Event)>,
-    enough: usize,
-}
-
-impl Sink for Heard {
-    fn take(&mut self, handle: Handle, actions: Actions) -> ControlFlow<()> {
-        assert!(!actions.is_empty(), "told of nothing");
-        self.actions.push((handle, actions));
-        if self.actions.len() < self.enough {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    }
-
-    fn changed(&mut self, handle: Handle, report: &Report) {
-        self.reports.push((handle, *report));
-    }
-
-    fn held(&mut self, handle: Handle, event: Event) {
-        self.holds.push((handle, event));
-    }
-
-    fn stale(&mut self, handle: Handle) {
-        self.stale.push(handle);
-    }
-}
+use crate::heard::{Heard, joined, listed};
+use crate::ops::{MS, Op, Say};
+use crate::twin::Twin;
 
 pub(crate) struct Pair<D: Detector> {
-    configs: Vec<Config<D>>,
+    pub(super) configs: Vec<Config<D>>,
     profiles: Vec<Profile>,
     pub(crate) fleet: Fleet<D>,
-    twins: BTreeMap<Handle, Twin<D>>,
+    pub(super) twins: BTreeMap<Handle, Twin<D>>,
     /// Handles that were given up.
-    old: Vec<Handle>,
+    pub(super) old: Vec<Handle>,
     /// The caller's clock, and the largest it has shown.
     now: u64,
-    shown: u64,
+    pub(super) shown: u64,
 }
 
 impl<D: Detector> Pair<D> {
@@ -262,7 +137,9 @@ impl<D: Detector> Pair<D> {
                 for (n, handle) in self.twins.keys().copied().collect::<Vec<_>>().iter().enumerate()
                 {
                     let twin = self.twins.get_mut(handle).expect("there");
-                    if n % but != but - 1 && twin.answered < twin.pings.len() {
+                    if n % but != but - 1 && twin.profile == 2 {
+                        self.say(*handle, if n % 2 == 0 { Say::Beacon } else { Say::Ping });
+                    } else if n % but != but - 1 && twin.answered < twin.pings.len() {
                         twin.answered = twin.pings.len();
                         if self.twins[handle].profile == 1 {
                             self.say(*handle, Say::Written);
@@ -362,53 +239,5 @@ impl<D: Detector> Pair<D> {
             assert_eq!(report.observed_at.as_nanos(), self.shown);
         }
         progress
-    }
-
-    pub(crate) fn compare(&self) {
-        assert_eq!(self.fleet.len(), self.twins.len());
-        let mut seen = 0;
-        for (handle, state) in self.fleet.iter() {
-            assert_eq!(state, self.twins[&handle].state, "{handle}");
-            assert_eq!(
-                self.fleet.profile(handle).map(Profile::index),
-                Ok(self.twins[&handle].profile)
-            );
-            seen += 1;
-        }
-        assert_eq!(seen, self.twins.len());
-        for liveness in Liveness::ALL {
-            let count = self.twins.values().filter(|t| t.state.liveness() == liveness).count();
-            assert_eq!(self.fleet.count(liveness), count, "{liveness}");
-        }
-        self.compare_counts();
-        for old in &self.old {
-            assert!(!self.fleet.contains(*old));
-        }
-        // FL5: the fleet wants to be called before anybody waits for longer than a step.
-        let step = u64::try_from(self.fleet.step().as_nanos()).expect("short");
-        let due = |t: &Twin<D>| t.state.next_deadline(&self.configs[t.profile]).map(|(at, _)| at);
-        if let Some(first) = self.twins.values().filter_map(due).min() {
-            let next = self.fleet.next_deadline().expect("somebody is due").as_nanos();
-            let end = (first.as_nanos() / step + 1) * step;
-            assert!(next <= end.max(self.shown), "{next} for {first:?}");
-        }
-    }
-}
-
-impl<D: Detector> Pair<D> {
-    /// GD1: the members of each group and of all.
-    fn compare_counts(&self) {
-        let members = |group: Option<u16>| {
-            let of = |handle: &Handle| group.is_none_or(|group| handle.slot() as u16 % 3 == group);
-            let live = |twin: &Twin<D>| twin.state.liveness().is_live() && !twin.drained;
-            self.twins.iter().filter(|(handle, twin)| of(handle) && live(twin)).count() as u32
-        };
-        let scopes = (0..3).map(|group| (Doubt::Group(group), Some(group)));
-        for (doubt, group) in scopes.chain([(Doubt::Observer, None)]) {
-            if let Some(report) = self.fleet.guard_report(doubt) {
-                assert_eq!(report.members, members(group), "{doubt}");
-                assert!(report.silent <= report.members);
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use heartbeat_proto::codec::{Frame, MAX_FRAME, datagram};
-use heartbeat_proto::fleet::{Fleet, Handle, Progress};
+use heartbeat_proto::fleet::{Fleet, GuardReport, Handle, Progress};
 use heartbeat_proto::gateway::{Gateway, GatewayConfig, Gone, Outlet};
 use heartbeat_proto::{Config, PingId, Report, Timestamp};
 
@@ -29,6 +29,7 @@ pub(crate) struct Out {
     pub(crate) joined: Vec<(Handle, SocketAddr)>,
     pub(crate) changed: Vec<(Handle, Report)>,
     pub(crate) gone: Vec<(Handle, SocketAddr, Gone)>,
+    pub(crate) guarded: Vec<GuardReport>,
 }
 
 impl Outlet for Out {
@@ -47,6 +48,10 @@ impl Outlet for Out {
 
     fn gone(&mut self, peer: Handle, address: SocketAddr, why: Gone) {
         self.gone.push((peer, address, why));
+    }
+
+    fn guarded(&mut self, report: &GuardReport) {
+        self.guarded.push(*report);
     }
 }
 

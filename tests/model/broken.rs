@@ -10,7 +10,7 @@ use crate::promises::Claims;
 use crate::rules::{Rules, ns};
 use crate::sabotage::Sabotage;
 use crate::world::World;
-use crate::worlds::{FIXED, Fixed, Size, client, server, stalls, strict, world};
+use crate::worlds::{FIXED, Fixed, Size, client, held, server, stalls, strict, world};
 
 const QUIET: Fate =
     Fate { delay: 0, loss: Some(0), duplication: false, crash: true, ..Fate::NOTHING };
@@ -26,6 +26,10 @@ fn sabotaged(sabotage: Sabotage, strangers: bool) -> Fixed<Table> {
     let us = client(Rules::of(4, 3, 1), FIXED)?;
     let fate = Fate { strangers, ..QUIET };
     Ok(World { sabotage, ..world("sabotaged", [us, server(9)?], fate) })
+}
+
+fn deaf(sabotage: Sabotage) -> Fixed<Table> {
+    Ok(World { sabotage, ..held(Size::Small)? })
 }
 
 macro_rules! broken {
@@ -93,6 +97,10 @@ broken! {
         let world = held_to(Rules::of(4, 3, 1), wide, FIXED)?;
         World { fate: Fate { ping_due: true, ..QUIET }, ..world }
     };
+    a_verdict_in_spite_of_a_hold: "S5 stall grace", deaf(Sabotage::IgnoresHolds)?;
+    a_probe_that_nobody_asked_for: "J14 as asked", deaf(Sabotage::ProbesAlways)?;
+    a_probe_that_was_asked_for: "J14 as asked", deaf(Sabotage::ProbesNever)?;
+    a_hold_that_is_trusted: "S6 received only", deaf(Sabotage::TrustsHolds)?;
     a_verdict_that_comes_too_late:
         "L1 completeness", held_to(Rules::of(4, 4, 3), Rules::of(4, 4, 1), FIXED)?;
     a_machine_that_never_sleeps: "L2 wake-up", sabotaged(Sabotage::NeverSleeps, false)?;

@@ -33,7 +33,7 @@ impl<D: Detector, L: Ledger> World<D, L> {
         let peer_runs = state.ends[1 - who].process != Process::Crashed;
         let end = &mut state.ends[who];
         let before = end.peer;
-        let late_by = end.overdue(side).unwrap_or(0);
+        let overdue = end.overdue(side);
         let actions = self.handle(end, side, event);
         let next = self.wake_up(end, side);
         let call = Call {
@@ -41,7 +41,7 @@ impl<D: Detector, L: Ledger> World<D, L> {
             answers: answers(&before, event),
             before: before.liveness(),
             after: end.peer.liveness(),
-            late_by,
+            overdue,
             wakes_later: next.map(|next| next > Self::NOW),
             peer_runs,
             actions: actions.clone(),

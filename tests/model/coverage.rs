@@ -22,7 +22,7 @@ pub(crate) const NOT_COVERED: [&str; 8] = [
 
 type Feature = (&'static str, fn(&Rules, &Fate) -> bool);
 
-const FEATURES: [Feature; 33] = [
+const FEATURES: [Feature; 34] = [
     ("Symmetric", |rules, _| rules.mode == Mode::Symmetric),
     ("Initiator", |rules, _| rules.mode == Mode::Initiator),
     ("Responder", |rules, _| rules.mode == Mode::Responder),
@@ -56,6 +56,7 @@ const FEATURES: [Feature; 33] = [
     ("traffic", |_, fate| fate.data != Data::None),
     ("PingDue at will", |_, fate| fate.ping_due),
     ("drain, close", |_, fate| fate.ends),
+    ("holds", |_, fate| fate.holds > 0),
 ];
 
 /// What this world covers; each end for itself.

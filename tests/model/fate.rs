@@ -35,6 +35,9 @@ pub(crate) struct Fate {
     pub(crate) ping_due: bool,
     /// This end's application drains or closes at any time.
     pub(crate) ends: bool,
+    /// This end's observer doubts itself at any time, and says `Hold`, with a probe or without; so
+    /// often in one silence.
+    pub(crate) holds: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,5 +65,6 @@ impl Fate {
         data: Data::None,
         ping_due: false,
         ends: false,
+        holds: 0,
     };
 }

@@ -6,7 +6,7 @@ use heartbeat_proto::{
 };
 
 use crate::end::Side;
-use crate::promises::{Rule, check, is_in_time, nanos};
+use crate::promises::{Rule, check, held, is_in_time, nanos};
 
 /// The observer of one end. Spans are in units of 1 ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -25,6 +25,13 @@ pub(crate) struct Ghost {
     pub(crate) since_probe: Option<u64>,
     /// Since the late call that no grant came before; saturates at the window.
     pub(crate) since_stall: Option<u64>,
+    /// How often it was told to hold in this silence, and for how long that may put a verdict off.
+    pub(crate) holds: u8,
+    pub(crate) held: u64,
+    /// Since the last of them; saturates past the window.
+    pub(crate) since_hold: Option<u64>,
+    /// The probe of one of them has not left yet.
+    pub(crate) owes_probe: bool,
     /// Since `Drain`.
     pub(crate) since_drain: Option<u64>,
     /// Of the last four pings, the newest in the lowest bit: nothing has answered it yet. (Where
@@ -48,7 +55,8 @@ pub(crate) struct Call {
     pub(crate) answers: Answers,
     pub(crate) before: Liveness,
     pub(crate) after: Liveness,
-    pub(crate) late_by: u64,
+    /// For how long something was due.
+    pub(crate) overdue: Option<u64>,
     /// Whether the wake-up lies after `now`; `None`: there is none.
     pub(crate) wakes_later: Option<bool>,
     /// The other end has not crashed.
@@ -85,6 +93,7 @@ impl Ghost {
         let window = nanos(config.response_window());
         self.since_probe = age(self.since_probe, window + 1);
         self.since_stall = age(self.since_stall, window);
+        self.since_hold = age(self.since_hold, window + 1);
         if suspended {
             return None;
         }
@@ -97,10 +106,16 @@ impl Ghost {
     pub(crate) fn call<D: Detector>(&mut self, side: &Side<D>, call: &Call) -> Option<Rule> {
         let config = &side.promised;
         if call.before.is_live() {
-            self.lateness += call.late_by;
-            let late = call.late_by > nanos(config.slack());
+            let late_by = call.overdue.unwrap_or(0);
+            self.lateness += late_by;
+            let late = late_by > nanos(config.slack());
             if late && side.rules.reprobes() && !self.granted {
                 self.since_stall = Some(0);
+            }
+            if let Event::Hold { probe } = call.event {
+                self.holds += 1;
+                self.held += held(side, probe);
+                self.since_hold = Some(0);
             }
         }
         let heard = self.is_evidence(side, call);
@@ -128,13 +143,21 @@ impl Ghost {
             self.since_stall = Some(0);
         }
         self.granted |= findings.contains(Findings::REPROBE);
+        if let Event::Hold { probe: true } = call.event {
+            self.owes_probe |= side.rules.probes_alone() && findings.contains(Findings::REPROBE);
+        }
         if call.event == Event::Drain && call.after.is_live() {
             self.since_drain = self.since_drain.or(Some(0));
         }
         if let Answers::Ping(behind @ 0..4) = call.answers {
             self.open &= !(1 << behind);
         }
+        // What was handed over before the evidence asks from when it is written.
+        if matches!(call.event, Event::PingSent { .. }) && call.after.is_live() {
+            self.since_probe = self.since_probe.or(Some(0));
+        }
         if call.sends_ping() {
+            self.owes_probe = false;
             self.since_ping = Some(0);
             self.since_probe = self.since_probe.or(Some(0));
             self.open = (self.open << 1 | 1) & 0b1111;

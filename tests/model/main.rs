@@ -19,6 +19,10 @@
 //! | suspend | suspension with notice, drains and closes |
 //! | reopen | ends that give each other up and come back |
 //! | traffic | traffic of unfinished frames that excuses pings; late timers |
+//! | held | an observer that doubts itself and holds its verdicts, whenever it likes |
+//! | held strict | the same under Strict, without ids |
+//! | held caller | the same of a caller who probes |
+//! | held watcher | the same of an end that sends no pings |
 //!
 //! `coverage` prints all features of each world, and what no world covers (`coverage.rs`). Worlds
 //! and machines that must fail are in `broken.rs`.
@@ -83,10 +87,14 @@ exhausted! {
     stalls: |size| worlds::stalls(size, LatePolicy::Reprobe), 30_000, 60_000;
     forgive: worlds::forgive, 60_000, 60_000;
     follow_beacons: worlds::follow, 150_000, 150_000;
-    adaptive: worlds::adaptive, 2_000, 2_000;
+    adaptive: worlds::adaptive, 18_000, 18_000;
     writes: worlds::writes, 25_000, 25_000;
     external: worlds::external, 90_000, 90_000;
     suspend: worlds::suspend, 300_000, 300_000;
     reopen: worlds::reopen, 7_000, 7_000;
-    traffic: worlds::traffic, 8_000, 8_000;
+    traffic: worlds::traffic, 90_000, 90_000;
+    held: worlds::held, 14_000, 14_000;
+    held_strict: worlds::held_strict, 17_000, 17_000;
+    held_caller: worlds::held_caller, 55_000, 55_000;
+    held_watcher: worlds::held_watcher, 40_000, 40_000;
 }

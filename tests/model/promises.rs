@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use heartbeat_proto::{Action, Event, LatePolicy, Liveness, Reason, detector::Detector};
+use heartbeat_proto::{Action, Event, Findings, LatePolicy, Liveness, Reason, detector::Detector};
 
 use crate::end::Side;
 use crate::ghost::{Call, Ghost};
@@ -18,7 +18,8 @@ pub(crate) enum Rule {
     S3NoFalsePositive,
     /// A verdict by silence falls only after a ping and a whole window for its answer.
     S4ProbeBeforeVerdict,
-    /// After a late call, no verdict by silence within one window; once a silence.
+    /// After a late call, no verdict by silence within one window, once a silence; and none after a
+    /// hold, each time.
     S5StallGrace,
     /// Nothing but evidence makes life.
     S6ReceivedOnly,
@@ -28,6 +29,8 @@ pub(crate) enum Rule {
     S8Answer,
     /// Pings leave at least the gap apart.
     R1Gap,
+    /// A hold sends a probe if it was asked for one, and if not, none.
+    J14AsAsked,
     /// Silence is given up within the promise (rules CF5, CF6), a drain within its limit (LC3).
     L1Completeness,
     /// Live or Idle: a wake-up, strictly later. Over or suspended: none.
@@ -67,7 +70,15 @@ pub(crate) fn is_in_time<D: Detector>(ghost: &Ghost, side: &Side<D>) -> bool {
     if side.rules.external {
         limit += nanos(config.response_window()) + 1;
     }
-    ghost.silence <= limit + ghost.lateness + u64::from(ghost.resumes) * (grace + 1)
+    ghost.silence <= limit + ghost.lateness + u64::from(ghost.resumes) * (grace + 1) + ghost.held
+}
+
+/// CF6: how much later a verdict may be for a hold.
+pub(crate) fn held<D: Detector>(side: &Side<D>, probe: bool) -> u64 {
+    let (config, external) = (&side.promised, u64::from(side.rules.external));
+    let windows = if probe { 1 } else { 3 + external };
+    // Each is a limit that must be passed.
+    windows * (nanos(config.response_window()) + 1) + nanos(config.min_gap())
 }
 
 pub(crate) fn check<D: Detector>(
@@ -82,6 +93,7 @@ pub(crate) fn check<D: Detector>(
         .or_else(|| answer(side, call))
         .or_else(|| wake_up(call))
         .or_else(|| gap(ghost, side, call))
+        .or_else(|| hold(ghost, side, call))
 }
 
 /// S1 to S5.
@@ -100,13 +112,19 @@ fn verdict<D: Detector>(ghost: &Ghost, side: &Side<D>, call: &Call) -> Option<Ru
     if ghost.silence <= least {
         return Some(Rule::S1Accuracy);
     }
-    if claims.exact && ghost.silence != least + 1 {
+    if claims.exact && ghost.holds == 0 && ghost.silence != least + 1 {
         return Some(Rule::S2Exactness);
     }
     let probed = ghost.since_probe.is_some_and(|since| since > window);
     let claimed = claims.probed && side.rules.probes();
     if !probed && (claimed || verdict.reason == Reason::NoResponse) {
         return Some(Rule::S4ProbeBeforeVerdict);
+    }
+    if ghost.since_hold.is_some_and(|since| since <= window) {
+        return Some(Rule::S5StallGrace);
+    }
+    if ghost.owes_probe {
+        return Some(Rule::J14AsAsked);
     }
     let graced = ghost.since_stall.is_none_or(|since| since >= window);
     (config.late_policy() == LatePolicy::Reprobe && !graced).then_some(Rule::S5StallGrace)
@@ -152,4 +170,16 @@ fn wake_up(call: &Call) -> Option<Rule> {
 fn gap<D: Detector>(ghost: &Ghost, side: &Side<D>, call: &Call) -> Option<Rule> {
     let early = ghost.since_ping.is_some_and(|since| since < nanos(side.promised.min_gap()));
     (call.sends_ping() && early).then_some(Rule::R1Gap)
+}
+
+/// J14, where it shows.
+fn hold<D: Detector>(ghost: &Ghost, side: &Side<D>, call: &Call) -> Option<Rule> {
+    let Event::Hold { probe } = call.event else { return None };
+    let granted = call.actions.findings().contains(Findings::REPROBE);
+    let may = ghost.since_ping.is_none_or(|since| since >= nanos(side.promised.min_gap()));
+    let asked = probe && granted && may && side.rules.probes_alone();
+    // (Without ids a slot may have waited for the ping that is given up.)
+    let unasked = call.overdue.is_none() && !(probe && granted) && side.rules.ids;
+    let drained = granted && ghost.since_drain.is_some();
+    (drained || if call.sends_ping() { unasked } else { asked }).then_some(Rule::J14AsAsked)
 }

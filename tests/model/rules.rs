@@ -100,6 +100,11 @@ impl Rules {
         matches!(self.mode, Mode::Symmetric | Mode::Initiator)
     }
 
+    /// On its own schedule, and with nothing that waits to be written.
+    pub(crate) fn probes_alone(&self) -> bool {
+        self.probes() && !self.external && !self.writes
+    }
+
     pub(crate) fn answers(&self) -> bool {
         !matches!(self.mode, Mode::Beacon | Mode::Passive)
     }

@@ -12,6 +12,13 @@ pub(crate) enum Sabotage {
     NeverSleeps,
     /// Takes each tick for a reason to ping.
     PingsWhenTicked,
+    /// Hears nothing of a hold.
+    IgnoresHolds,
+    /// Sends a probe for each hold, or for none.
+    ProbesAlways,
+    ProbesNever,
+    /// Takes a hold for a sign of life.
+    TrustsHolds,
 }
 
 impl Sabotage {
@@ -20,6 +27,10 @@ impl Sabotage {
             (Self::TrustsStrangers, Event::PongReceived { id, .. }) if id.epoch() != epoch => {
                 Event::pong(PingId::new(epoch, u32::MAX))
             }
+            (Self::IgnoresHolds, Event::Hold { .. }) => Event::Tick,
+            (Self::ProbesAlways, Event::Hold { .. }) => Event::Hold { probe: true },
+            (Self::ProbesNever, Event::Hold { .. }) => Event::Hold { probe: false },
+            (Self::TrustsHolds, Event::Hold { .. }) => Event::FrameReceived,
             _ => event,
         }
     }

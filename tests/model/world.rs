@@ -67,6 +67,7 @@ pub(crate) enum Step {
     PingDue(usize),
     Drain(usize),
     Close(usize),
+    Hold(usize, bool),
 }
 
 impl<D: Detector, L: Ledger> World<D, L> {
@@ -170,6 +171,8 @@ impl<D: Detector, L: Ledger> World<D, L> {
         offer(Step::PingDue(US), fate.ping_due && !self.sides[US].is_over(end.peer.liveness()));
         offer(Step::Drain(US), fate.ends && live);
         offer(Step::Close(US), fate.ends && live);
+        offer(Step::Hold(US, true), end.ghost.holds < fate.holds);
+        offer(Step::Hold(US, false), end.ghost.holds < fate.holds);
     }
 
     /// A driver reads before it ticks, unless it is late: then any order must do. Returns whether
@@ -269,6 +272,7 @@ impl<D: Detector, L: Ledger> World<D, L> {
             Step::PingDue(who) => self.call(&mut state, who, Event::PingDue),
             Step::Drain(who) => self.call(&mut state, who, Event::Drain),
             Step::Close(who) => self.call(&mut state, who, Event::Close),
+            Step::Hold(who, probe) => self.call(&mut state, who, Event::Hold { probe }),
         }
         state.packets.sort_unstable();
         state

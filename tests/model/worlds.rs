@@ -161,7 +161,7 @@ pub(crate) fn adaptive(_: Size) -> Result<World<Follow, Echo>, ConfigError> {
     let beats =
         Rules { mode: Mode::Responder, keepalive: Some(3), min_gap: Some(1), ..Rules::of(9, 9, 1) };
     let them = Side::new(beats, Follow { margin: None }, Claims::default())?;
-    let fate = Fate { delay: 1, crash: true, ..Fate::NOTHING };
+    let fate = Fate { delay: 1, crash: true, holds: 1, ..Fate::NOTHING };
     Ok(World { stamps: true, ..world("adaptive", [us, them], fate) })
 }
 
@@ -231,7 +231,57 @@ pub(crate) fn traffic(size: Size) -> Fixed<Echo> {
         data: size.of(Data::Bytes, Data::Frames),
         late: 1,
         crash: true,
+        holds: 1,
         ..Fate::NOTHING
     };
     Ok(World { stamps: true, ..world("traffic", [us, server(9)?], fate) })
+}
+
+/// Holds at any time, with a probe and without, for a living peer on a link within its bounds (S3) and
+/// for one that has crashed.
+pub(crate) fn held(size: Size) -> Fixed<Table> {
+    let claims = Claims { no_false_positive: true, ..FIXED };
+    let us = client(Rules::of(4, 3, 1), claims)?;
+    let holds = size.of(2, 3);
+    let late = size.of(0, 1);
+    let fate = Fate { delay: 1, crash: true, late, holds, ..Fate::NOTHING };
+    Ok(world("held", [us, server(20)?], fate))
+}
+
+/// Holds where the verdict is exact, and a pong does not say which ping it answers.
+pub(crate) fn held_strict(size: Size) -> Fixed<Echo> {
+    let rules = Rules {
+        mode: Mode::Initiator,
+        late: LatePolicy::Strict,
+        life: LifeRule::AnyPong,
+        ids: false,
+        ..Rules::of(4, 3, 1)
+    };
+    let us = fixed(rules, Claims { exact: true, ..FIXED })?;
+    let fate = Fate { delay: 1, loss: Some(0), crash: true, holds: size.of(1, 2), ..Fate::NOTHING };
+    Ok(world("held strict", [us, server(9)?], fate))
+}
+
+/// Holds of an end whose caller probes: when asked, late, or never; and drains or closes.
+pub(crate) fn held_caller(size: Size) -> Fixed<Echo> {
+    let rules = Rules { mode: Mode::Initiator, external: true, ..Rules::of(4, 3, 1) };
+    let us = fixed(rules, Claims { probed: false, ..FIXED })?;
+    let fate =
+        Fate { ping_due: true, crash: true, ends: true, holds: size.of(1, 2), ..Fate::NOTHING };
+    Ok(World { stamps: true, ..world("held caller", [us, server(9)?], fate) })
+}
+
+/// Holds of a watcher of beacons, which cannot ask: the window alone runs.
+pub(crate) fn held_watcher(size: Size) -> Fixed<Echo> {
+    let us = fixed(Rules { mode: Mode::Passive, ..Rules::of(4, 4, 1) }, FIXED)?;
+    let them = fixed(Rules { mode: Mode::Beacon, ..Rules::of(4, 4, 1) }, FIXED)?;
+    let fate = Fate {
+        delay: 1,
+        loss: Some(0),
+        crash: true,
+        late: 2,
+        holds: size.of(2, 3),
+        ..Fate::NOTHING
+    };
+    Ok(world("held watcher", [us, them], fate))
 }
