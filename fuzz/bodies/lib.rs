@@ -16,6 +16,8 @@
     reason = "of the reference model"
 )]
 
+#[path = "../../tests/fleet/alike.rs"]
+mod alike;
 pub mod auth;
 #[path = "../../tests/reference/compare.rs"]
 mod compare;
@@ -25,6 +27,8 @@ pub mod detector;
 pub mod differential;
 pub mod fleet;
 pub mod gateway;
+#[path = "../../tests/fleet/heard.rs"]
+mod heard;
 mod input;
 pub mod machine;
 #[path = "../../tests/reference/model/mod.rs"]
@@ -43,6 +47,8 @@ pub mod snapshot;
 pub mod stream;
 pub mod supervisor;
 pub mod trace;
+#[path = "../../tests/fleet/twin.rs"]
+mod twin;
 #[path = "../../tests/fleet/twins.rs"]
 #[allow(dead_code, reason = "more of it is asked where it lives")]
 mod twins;

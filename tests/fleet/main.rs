@@ -2,7 +2,7 @@
 
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
-mod compare;
+mod alike;
 mod epochs;
 mod equality;
 mod guard;

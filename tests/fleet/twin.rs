@@ -5,7 +5,7 @@ use core::time::Duration;
 use heartbeat_proto::detector::Detector;
 use heartbeat_proto::{Action, Actions, Config, Echo, Event, PeerState, PingId, Timestamp};
 
-use crate::ops::Say;
+use super::ops::Say;
 
 /// What one peer is told, as the fleet and its twin are.
 pub(crate) struct Twin<D: Detector> {

@@ -8,9 +8,9 @@ use heartbeat_proto::detector::Detector;
 use heartbeat_proto::fleet::{Fleet, GuardConfig, Handle, Input, Profile, Progress};
 use heartbeat_proto::{Actions, Config, Event, Liveness, Reason, Timestamp};
 
-use crate::heard::{Heard, joined, listed};
-use crate::ops::{MS, Op, Say};
-use crate::twin::Twin;
+use super::heard::{Heard, joined, listed};
+use super::ops::{MS, Op, Say};
+use super::twin::Twin;
 
 pub(crate) struct Pair<D: Detector> {
     pub(super) configs: Vec<Config<D>>,

@@ -4,8 +4,8 @@ use heartbeat_proto::Liveness;
 use heartbeat_proto::detector::Detector;
 use heartbeat_proto::fleet::{Doubt, Handle, Profile};
 
-use crate::twin::Twin;
-use crate::twins::Pair;
+use super::twin::Twin;
+use super::twins::Pair;
 
 impl<D: Detector> Pair<D> {
     pub(crate) fn compare(&self) {
