@@ -306,7 +306,7 @@ impl<D: Detector> Fleet<D> {
     ///
     /// A `now` below an earlier one is taken as that one, and counted (rule FL6).
     ///
-    /// Never panics, never allocates, and takes constant time.
+    /// Never panics, never allocates (rule FL7 has an exception), and takes constant time.
     ///
     /// # Errors
     ///
@@ -362,7 +362,7 @@ impl<D: Detector> Fleet<D> {
     /// [`next_deadline`](Self::next_deadline), and again while it is [`Progress::Pending`]; between
     /// such calls anything else may be called.
     ///
-    /// Never panics and never allocates.
+    /// Never panics and never allocates (rule FL7 has an exception).
     pub fn advance<S: Sink>(&mut self, now: Timestamp, budget: usize, sink: &mut S) -> Progress {
         let mut left = budget;
         self.advance_within(now, &mut left, sink)

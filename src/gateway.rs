@@ -63,8 +63,10 @@
 //! Anybody can send anything. A bad datagram is dropped and counted. Strangers cost a hash and a
 //! challenge each, within caps ([`GatewayConfig`]), and no memory. Whoever sees the datagrams
 //! of a peer can forge all that the peer could say. Whoever does not must guess 32 bits of the
-//! peer's epoch to end it or to speak for it, and to answer its pings the 32 of the gateway's epoch
-//! and a masked stamp besides.
+//! peer's epoch to end it or to speak for it, and to answer its pings the gateway's epoch and a
+//! masked stamp besides. (That epoch is 32 bits for who does not know the peer's slot. The epochs of
+//! slots lie in order, rule FL12: who has a peer there as well, and knows the slot of another, has 12
+//! to 22 bits to guess. Where peers must not be told goodbye by others, use keys.)
 //!
 //! # The same rules
 //!

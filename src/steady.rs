@@ -210,7 +210,7 @@ pub(crate) fn probe<D: Detector, L: Ledger>(
     Some(Probed { due, next: after_ping(config, state, &silence, now), id })
 }
 
-/// The wake-up after [`probe`]. (The plan is no sooner than the gap allows.)
+/// The wake-up after [`probe`], which has seen to it that the plan is no sooner than the gap allows.
 #[inline(always)]
 fn after_ping<D: Detector, L: Ledger>(
     config: &Config<D>,
@@ -232,9 +232,9 @@ fn after_ping<D: Detector, L: Ledger>(
 
 /// What ends the present silence, if nothing does sooner, while nothing is out.
 struct Silence {
-    /// Suspicion or the verdict, whichever is first.
+    /// The first moment of suspicion or of the verdict, whichever is first.
     judgement: u64,
-    /// How much of it is allowed.
+    /// Until when it is allowed (rule J2).
     limit: u64,
 }
 

@@ -61,13 +61,13 @@ pub(super) struct Peer<'a, D: Detector> {
 const NONE: u32 = u32::MAX;
 
 /// Where the epochs of a profile's `nth` chunk lie, and hence its peers' phases (rules FL12, P2): the
-/// last of them, and over how many they are spread.
+/// last of them, and over how many before it they are spread.
 ///
 /// Where many start at once and beat alike, neighbours in time shall be neighbours in memory, and
 /// nobody knows how many chunks there will be. So the first sixteen have all phases each, and with
 /// each doubling the chunks have half as many, at points between those of all chunks before (the
-/// sequence of van der Corput, 1935). At any number of chunks no span of phases has an eighth more
-/// than its share.
+/// sequence of van der Corput, 1935). At any number of whole chunks no 64th of all phases has an
+/// eighth more than its share.
 const fn phases(nth: u32) -> (u32, u64) {
     (nth.reverse_bits(), (1 << 32) >> (nth | 1).ilog2().saturating_sub(3))
 }

@@ -132,6 +132,7 @@ impl<D: Detector> Fleet<D> {
         }
     }
 
+    /// Rare: out of line.
     #[inline(never)]
     fn file_sooner(&mut self, slot: u32, filing: Filing) {
         self.wheel.file(slot, filing, &self.slab);

@@ -11,6 +11,10 @@
 //! unless that is the last of its bucket and can be taken back.
 //! Each of them pays for the sweeping of a few blocks, so that there are never many
 //! ([`stale_limit`]): nobody can fill the memory by what it makes us put forward.
+//!
+//! With one exception: a slot that is filed again into the very bucket of a stale entry of its own,
+//! before that was swept, has two valid ones there until the hand comes. Where a large part of all
+//! slots goes forward and back like that, there are more entries than room was made for (rule FL7).
 
 use alloc::boxed::Box;
 
@@ -112,7 +116,7 @@ pub(super) struct Filing {
 }
 
 impl Filing {
-    /// Whether it is the slot's only entry: then nothing but [`Wheel::enter`] is to be done.
+    /// Whether no entry becomes stale: then nothing but [`Wheel::enter`] is to be done.
     #[inline]
     pub(super) const fn is_only(self) -> bool {
         self.stale == UNFILED
@@ -371,7 +375,7 @@ impl Wheel {
 
     // ----- Entries -----
 
-    /// The last part of [`file`](Self::file).
+    /// The last part of [`file`](Self::file), or all of it.
     #[inline]
     pub(super) fn enter(&mut self, slot: u32, filing: Filing) {
         self.enter_bucket(slot, filing.bucket);

@@ -83,8 +83,8 @@ impl<D: Detector, M> Near<D, M> {
         PeerState { waiting_since, word, ..self.newest() }
     }
 
-    /// The same for who cares for the newest ping alone, without a question: where the wait is, or
-    /// was, for something else, this state waits oddly, and no steady call takes it.
+    /// The same without unfolding the word: right if the wait is, or last was, for the newest ping.
+    /// Else the wait looks odd, so that no steady call takes it.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that it is never built")]
     pub(crate) fn newest(&self) -> PeerState<D, Echo> {
@@ -104,7 +104,7 @@ impl<D: Detector, M> Near<D, M> {
         }
     }
 
-    /// What a steady call has made of [`bare`](Self::bare).
+    /// What a steady call has made of [`bare`](Self::bare) or [`newest`](Self::newest).
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that only what has changed is written")]
     pub(crate) fn keep(&mut self, state: &PeerState<D, Echo>) {
