@@ -309,6 +309,11 @@ impl<D> Config<D> {
         Duration::from_nanos(self.drain_limit)
     }
 
+    /// How many good replies bring a lost peer back: see [`ConfigBuilder::reopen_after`]; 0: none do.
+    pub const fn reopen_after(&self) -> u8 {
+        self.reopen_after
+    }
+
     /// How long we may send nothing at all, if limited: see [`ConfigBuilder::keepalive`].
     pub const fn keepalive(&self) -> Option<Duration> {
         match self.keepalive {

@@ -111,6 +111,7 @@ use crate::detector::{Deadline, Detector};
 use crate::event::Event;
 use crate::ledger::Echo;
 use crate::liveness::Liveness;
+use crate::machine::END_OF_TIME;
 use crate::state::PeerState;
 use crate::time::{Timestamp, nanos};
 
@@ -258,7 +259,7 @@ impl<D: Detector> Fleet<D> {
             }
         }
         let now = self.clamp(now);
-        let (slot, epoch) = self.slab.insert(profile, now);
+        let (slot, epoch) = self.slab.insert(profile, now.min(END_OF_TIME));
         if let Some(guard) = &mut self.guard {
             guard.set_group(slot, 0, Counted::default(), now);
         }
@@ -306,7 +307,7 @@ impl<D: Detector> Fleet<D> {
     ///
     /// A `now` below an earlier one is taken as that one, and counted (rule FL6).
     ///
-    /// Never panics, never allocates (rule FL7 has an exception), and takes constant time.
+    /// Never panics, never allocates, and takes constant time.
     ///
     /// # Errors
     ///
@@ -362,7 +363,7 @@ impl<D: Detector> Fleet<D> {
     /// [`next_deadline`](Self::next_deadline), and again while it is [`Progress::Pending`]; between
     /// such calls anything else may be called.
     ///
-    /// Never panics and never allocates (rule FL7 has an exception).
+    /// Never panics and never allocates.
     pub fn advance<S: Sink>(&mut self, now: Timestamp, budget: usize, sink: &mut S) -> Progress {
         let mut left = budget;
         self.advance_within(now, &mut left, sink)

@@ -63,10 +63,11 @@
 //! Anybody can send anything. A bad datagram is dropped and counted. Strangers cost a hash and a
 //! challenge each, within caps ([`GatewayConfig`]), and no memory. Whoever sees the datagrams
 //! of a peer can forge all that the peer could say. Whoever does not must guess 32 bits of the
-//! peer's epoch to end it or to speak for it, and to answer its pings the gateway's epoch and a
-//! masked stamp besides. (That epoch is 32 bits for who does not know the peer's slot. The epochs of
-//! slots lie in order, rule FL12: who has a peer there as well, and knows the slot of another, has 12
-//! to 22 bits to guess. Where peers must not be told goodbye by others, use keys.)
+//! peer's epoch to end it or to speak for it, if the peer answers no challenge but its own (whose
+//! handle is the peer's epoch), and to answer its pings the gateway's epoch and a masked stamp
+//! besides. (That epoch is 32 bits for who does not know the peer's slot. The epochs of slots lie in
+//! order, rule FL12: who has a peer there as well, and knows the slot of another, has 12 to 22 bits to
+//! guess. Where peers must not be told goodbye by others, use keys.)
 //!
 //! # The same rules
 //!
@@ -144,7 +145,9 @@ impl<D: Detector> Gateway<D> {
     /// The reason of the goodbye to a peer that the gateway gives up on purpose.
     pub const CLOSING: u16 = 2;
 
-    /// A gateway for the peers of this fleet, which has none yet. They get its first profile.
+    /// A gateway for the peers of this fleet, which has none yet. They get its first profile. (One
+    /// that reopens, or judges nobody, keeps the dead, and their places in the caps, until you
+    /// [`remove`](Self::remove) them.)
     ///
     /// `secret` makes challenges and stamps that nobody else can: 128 random bits of the system,
     /// another one for each gateway.
@@ -239,7 +242,11 @@ impl<D: Detector> Gateway<D> {
         now: Timestamp,
         out: &mut O,
     ) -> Result<(), StaleHandle> {
-        self.tell(peer, Event::Close, now, None, out)
+        self.tell(peer, Event::Close, now, None, out)?;
+        if self.fleet.contains(peer) {
+            self.end(peer, Gone::Removed, out); // After the end of time (T6) a close is nothing.
+        }
+        Ok(())
     }
 
     /// Gives up at most `budget` peers on purpose, as [`remove`](Self::remove) does, and all of
@@ -251,7 +258,7 @@ impl<D: Detector> Gateway<D> {
             self.farewell = if place + 1 < self.book.places() { place + 1 } else { 0 };
             if let Some(peer) = self.book.home(place).and_then(|_| self.fleet.at(place)) {
                 left -= 1;
-                let _ = self.tell(peer, Event::Close, now, None, out);
+                let _ = self.remove(peer, now, out);
             }
         }
         if self.is_empty() { Progress::Done } else { Progress::Pending }
@@ -329,7 +336,7 @@ impl<D: Detector> Gateway<D> {
         let link = link.unwrap_or(&mut plain);
         let mut end = None;
         for action in actions {
-            if let Some(frame) = frame(link, peer, &action, now) {
+            if let Some(frame) = frame(link, &action, now) {
                 self.send(peer, &home, &frame, out);
             }
             if let Action::Notify(transition) = action {
@@ -344,15 +351,20 @@ impl<D: Detector> Gateway<D> {
         }
     }
 
-    /// GW8: the peer is forgotten, unless it may come back. One that was declared dead is told.
+    /// GW8: the peer is forgotten, unless it may come back. It is told, unless it has left.
     fn end<O: Outlet>(&mut self, peer: Handle, why: Gone, out: &mut O) {
         if why == Gone::Lost && self.fleet.reopens(peer) {
             return;
         }
         let Some(home) = self.book.leave(peer.place()) else { return };
         let _ = self.fleet.remove(peer);
-        if why == Gone::Lost {
-            let goodbye = Frame::Goodbye { epoch: peer.epoch(), reason: Self::LOST };
+        let reason = match why {
+            Gone::Lost => Some(Self::LOST),
+            Gone::Removed => Some(Self::CLOSING),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            let goodbye = Frame::Goodbye { epoch: peer.epoch(), reason };
             self.send(peer, &home, &goodbye, out);
         }
         self.seals.forget(peer.place());
@@ -374,13 +386,11 @@ impl<D: Detector> Gateway<D> {
     }
 }
 
-/// What is sent for an action.
-fn frame(link: &mut Link, peer: Handle, action: &Action, now: Timestamp) -> Option<Frame> {
+/// What is sent for an action. Goodbyes are said where peers end: to those that no machine would say
+/// it to, too.
+fn frame(link: &mut Link, action: &Action, now: Timestamp) -> Option<Frame> {
     match action {
-        Action::SendGoodbye => {
-            let reason = Gateway::<Deadline>::CLOSING;
-            Some(Frame::Goodbye { epoch: peer.epoch(), reason })
-        }
+        Action::SendGoodbye => None,
         action => link.frame(action, now),
     }
 }

@@ -15,6 +15,8 @@ features() {
 random() {
     PROPTEST_CASES="${PROPTEST_CASES:-20000}" cargo test --locked --release --all-features \
         --test properties --test normalized --test codec --test negotiate --test reference
+    CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true cargo test --locked --release --features fleet \
+        --test wheel -- --include-ignored
 }
 
 # A million seeds, and the digest they must give.

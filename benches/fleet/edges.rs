@@ -68,6 +68,7 @@ pub(crate) fn measure(peers: u32, churned: u32) -> Result<()> {
         });
     }
     growth.tell(peers, "insert, start");
+    start_backwards(config, peers)?;
 
     let mut churn = Calls::new();
     churn.nanos.reserve(churned as usize);
@@ -107,5 +108,23 @@ pub(crate) fn measure(peers: u32, churned: u32) -> Result<()> {
     ensure!(lost == peers, "{lost} of {peers} were given up");
     println!("edge {peers:9} all fall silent: {pings} pings, longest step of 10 ms: {longest:.1?}");
     silence.tell(peers, "advance by 256");
+    Ok(())
+}
+
+/// All come at one moment, so they wait in one step, and are put forward one by one: what they leave
+/// there cannot be taken back, as one stays, and lies together.
+fn start_backwards(config: Config, peers: u32) -> Result<()> {
+    let now = Timestamp::EPOCH;
+    let mut fleet = Fleet::new(config, 7, now)?;
+    let profile = fleet.profiles().next().expect("the one above");
+    let handles = (0..peers).map(|_| fleet.insert(profile, now)).collect::<Result<Vec<_>, _>>()?;
+    let mut starts = Calls::new();
+    starts.nanos.reserve(peers as usize);
+    for handle in handles.iter().rev().skip(1) {
+        starts.time(&mut fleet, |fleet| {
+            let _ = fleet.handle(*handle, Event::Start, now).expect("it is there");
+        });
+    }
+    starts.tell(peers, "start, last come first");
     Ok(())
 }

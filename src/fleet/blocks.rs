@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::fetch::prefetch;
+use super::wheel::BUCKETS;
 
 pub(super) const NO_BLOCK: u32 = u32::MAX;
 
@@ -12,7 +13,8 @@ pub(super) const NO_BLOCK: u32 = u32::MAX;
 #[repr(align(64))]
 pub(super) struct Block {
     pub(super) next: u32,
-    pub(super) bucket: u16,
+    /// The bucket, below a bit that is the wheel's.
+    pub(super) label: u16,
     /// 0: it is free, and `next` is the next free one.
     pub(super) len: u8,
     slots: [[u8; 3]; Self::MOST],
@@ -22,7 +24,8 @@ const _: () = assert!(size_of::<Block>() == 64);
 
 impl Block {
     pub(super) const MOST: usize = 19;
-    const FREE: Self = Self { next: NO_BLOCK, bucket: 0, len: 0, slots: [[0; 3]; Self::MOST] };
+    const FREE: Self = Self { next: NO_BLOCK, label: 0, len: 0, slots: [[0; 3]; Self::MOST] };
+    const BUCKET: u16 = BUCKETS as u16 - 1;
 
     #[inline]
     pub(super) fn slot(&self, at: usize) -> u32 {
@@ -83,7 +86,9 @@ impl Blocks {
     pub(super) fn reserve(&mut self, most: usize) {
         while (self.made() as usize) < most {
             let first = self.made();
-            self.chunks.push(Box::new([Block::FREE; Self::CHUNK]));
+            // Whatever number of times all others were turned over, so were these.
+            let label = self.chunks.last().map_or(0, |chunk| chunk[Self::CHUNK - 1].label);
+            self.chunks.push(Box::new([Block { label, ..Block::FREE }; Self::CHUNK]));
             for block in (first..self.made()).rev() {
                 self.free(block);
             }
@@ -108,11 +113,13 @@ impl Blocks {
         &mut self.chunks[block as usize / Self::CHUNK][block as usize % Self::CHUNK]
     }
 
-    /// Adds an entry to a block. False: it is full, or there is none ([`NO_BLOCK`]).
+    /// Adds an entry to a block, and tells its label. `None`: it is full, or there is none
+    /// ([`NO_BLOCK`]).
     #[inline]
-    pub(super) fn push(&mut self, block: u32, slot: u32) -> bool {
-        let chunk = self.chunks.get_mut(block as usize / Self::CHUNK);
-        chunk.is_some_and(|chunk| chunk[block as usize % Self::CHUNK].push(slot))
+    pub(super) fn push(&mut self, block: u32, slot: u32) -> Option<u16> {
+        let chunk = self.chunks.get_mut(block as usize / Self::CHUNK)?;
+        let block = &mut chunk[block as usize % Self::CHUNK];
+        block.push(slot).then_some(block.label)
     }
 
     pub(super) fn free(&mut self, block: u32) {
@@ -125,23 +132,23 @@ impl Blocks {
     /// A free block, as the first of the bucket.
     pub(super) fn take(&mut self, bucket: u16, next: u32) -> u32 {
         if self.free == NO_BLOCK {
-            // More entries than room was made for: the exception of rule FL7.
+            debug_assert!(false, "more blocks than there is room for");
             self.reserve(self.made() as usize + 1);
         }
         let taken = self.free;
         self.free = self.get(taken).next;
         let block = self.get_mut(taken);
-        (block.next, block.bucket) = (next, bucket);
+        (block.next, block.label) = (next, block.label & !Block::BUCKET | bucket);
         taken
     }
 
-    /// The last entry of this block.
+    /// The last entry of this block, and the block's label.
     #[inline]
-    pub(super) fn last(&self, block: u32) -> Option<u32> {
+    pub(super) fn last(&self, block: u32) -> Option<(u32, u16)> {
         if block == NO_BLOCK {
             return None;
         }
         let block = self.get(block);
-        Some(block.slot(block.len as usize - 1))
+        Some((block.slot(block.len as usize - 1), block.label))
     }
 }

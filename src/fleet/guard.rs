@@ -26,7 +26,7 @@ use crate::deadlines;
 use crate::detector::Detector;
 use crate::ledger::Ledger;
 use crate::liveness::{Liveness, Reason};
-use crate::state::{PeerState, Reprobe};
+use crate::state::{PeerState, Reprobe, Waiting};
 
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -53,7 +53,11 @@ pub(super) struct Counted {
 
 impl Counted {
     pub(super) fn of<D: Detector, L: Ledger>(config: &Config<D>, state: &PeerState<D, L>) -> Self {
-        let member = state.liveness().is_live() && !state.draining() && config.judges();
+        // Who is suspended cannot be heard, and says nothing for the others, nor against them.
+        let member = state.liveness().is_live()
+            && !state.draining()
+            && state.waiting() != Waiting::Resume
+            && config.judges();
         let held = member && state.reprobe() != Reprobe::None;
         let bad = state.liveness() == Liveness::Suspect || state.misses() > 0;
         Self { member, silent: member && (bad || held), held }
@@ -118,9 +122,13 @@ impl Guard {
         let most = self.groups.len().max(usize::from(group) + 1);
         self.groups.resize(most, Scope::default());
         self.news.reserve(most + 1 - self.news.len());
-        self.count(slot, standing, Counted::default(), now);
+        // In the scope of all nothing has changed, not for a moment either.
+        let old = self.group(slot);
         self.of[slot as usize / CHUNK][slot as usize % CHUNK] = group;
-        self.count(slot, Counted::default(), standing, now);
+        if old != group {
+            self.count_in(Doubt::Group(old), standing, Counted::default(), now);
+            self.count_in(Doubt::Group(group), Counted::default(), standing, now);
+        }
     }
 
     /// A peer's standing has changed (rule GD1).
@@ -130,12 +138,16 @@ impl Guard {
         }
         let group = self.group(slot);
         for doubt in [Doubt::Group(group), Doubt::Observer] {
-            let config = self.config;
-            let scope = self.scope_mut(doubt);
-            scope.count(before, after);
-            let changed = scope.settle(&config, now);
-            self.note(doubt, changed);
+            self.count_in(doubt, before, after, now);
         }
+    }
+
+    fn count_in(&mut self, doubt: Doubt, before: Counted, after: Counted, now: u64) {
+        let config = self.config;
+        let scope = self.scope_mut(doubt);
+        scope.count(before, after);
+        let changed = scope.settle(&config, now);
+        self.note(doubt, changed);
     }
 
     /// A peer's deadline was met later than a window after it: nobody was there to hear (rule GD5).
@@ -162,7 +174,7 @@ impl Guard {
             let config = self.config;
             let scope = self.scope_mut(doubt);
             let (holds, changed) = scope.hold(&config, put_off <= most, now);
-            let probe = holds && scope.samples(&config, suspect.window, now);
+            let probe = holds && scope.samples(&config, suspect.asked, suspect.window, now);
             self.note(doubt, changed);
             if holds {
                 return Some(probe); // GD3, GD4

@@ -135,7 +135,7 @@ impl<D: Detector> ShardedFleet<D> {
     ///
     /// # Errors
     ///
-    /// [`FleetError::UnknownProfile`]; [`FleetError::Full`] if all shards are.
+    /// [`FleetError::UnknownProfile`]; [`FleetError::Full`] if that shard is.
     pub fn insert(&mut self, profile: Profile, now: Timestamp) -> Result<Handle, FleetError> {
         let fewest = self.shards.iter_mut().min_by_key(|shard| shard.len());
         fewest.ok_or(FleetError::Full)?.insert(profile, now)
@@ -196,8 +196,10 @@ impl<D: Detector> ShardedFleet<D> {
         let (mut left, first) = (budget, self.turn);
         let (before, after) = self.shards.split_at_mut(first);
         for (shard, number) in after.iter_mut().chain(before).zip(first..) {
+            let had = left;
             if shard.advance_within(now, &mut left, sink) == Progress::Pending {
-                self.turn = (number + 1) % self.shards.len();
+                let began = usize::from(had > 0); // Or there was nothing left for it.
+                self.turn = (number + began) % self.shards.len();
                 return Progress::Pending;
             }
         }

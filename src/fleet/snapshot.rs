@@ -68,6 +68,7 @@
 
 use alloc::vec::Vec;
 
+use super::guard::Counted;
 use super::portion::{self, Header, Portion, Record, SnapshotError};
 use super::wheel::{CHUNK, MOST_SLOTS};
 use super::{Fleet, Handle, Profile, Progress};
@@ -228,6 +229,9 @@ impl<D: Detector> Fleet<D> {
             .collect();
         self.slab.adopt(profile, states, |at| records[at].kept.is_none());
         self.wheel.reserve(self.slab.slots());
+        if let Some(guard) = &mut self.guard {
+            guard.grow();
+        }
         for (slot, record) in (first..).zip(records).filter(|(_, record)| record.kept.is_some()) {
             let state = self.slab.state(slot);
             let config = &self.profiles[profile.index()];
@@ -236,6 +240,9 @@ impl<D: Detector> Fleet<D> {
             } else {
                 Deadlines::of(config, &state).first()
             };
+            if let Some(guard) = &mut self.guard {
+                guard.count(slot, Counted::default(), Counted::of(config, &state), now);
+            }
             self.census.enter(state.liveness());
             told(self.name(slot, record.epoch), self.name(slot, state.epoch()));
             self.wheel.set(slot, due, &mut self.slab);

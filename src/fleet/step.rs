@@ -123,19 +123,17 @@ impl<D: Detector> Fleet<D> {
         true
     }
 
+    /// After an answer or a beat there is hardly ever an entry to make: out of line.
     #[inline]
     fn file(&mut self, slot: u32, filing: Option<Filing>) {
-        match filing {
-            None => {}
-            Some(filing) if filing.is_only() => self.wheel.enter(slot, filing),
-            Some(filing) => self.file_sooner(slot, filing),
+        if let Some(filing) = filing {
+            self.file_any(slot, filing);
         }
     }
 
-    /// Rare: out of line.
     #[inline(never)]
-    fn file_sooner(&mut self, slot: u32, filing: Filing) {
-        self.wheel.file(slot, filing, &self.slab);
+    fn file_any(&mut self, slot: u32, filing: Filing) {
+        self.wheel.file(slot, filing, &mut self.slab);
     }
 
     /// The next `many` that are due, unless the sink wants no more.
@@ -168,8 +166,12 @@ impl<D: Detector> Fleet<D> {
         };
         record.keep(&state);
         self.census.record_ping(now - probed.due, now, config);
-        let filing = self.wheel.wake_at(probed.next, &mut record.mark);
-        self.file(slot, filing);
+        match self.wheel.wake_at(probed.next, &mut record.mark) {
+            Some(filing) if filing.leaves_none() => {
+                self.wheel.enter(slot, filing, &mut self.slab);
+            }
+            filing => self.file(slot, filing),
+        }
         let mut actions = Actions::default();
         actions.ping(probed.id, now);
         sink.take(self.name(slot, probed.id.epoch()), actions)

@@ -12,9 +12,10 @@
 //! Each of them pays for the sweeping of a few blocks, so that there are never many
 //! ([`stale_limit`]): nobody can fill the memory by what it makes us put forward.
 //!
-//! With one exception: a slot that is filed again into the very bucket of a stale entry of its own,
-//! before that was swept, has two valid ones there until the hand comes. Where a large part of all
-//! slots goes forward and back like that, there are more entries than room was made for (rule FL7).
+//! A slot that comes back to a bucket where it has left a stale entry would have two valid ones there.
+//! So each block has a bit that is turned over whenever the broom has been at it ([`TURNED`]), and
+//! so has the mark: an entry is valid where both are alike. When the broom keeps an entry it turns the
+//! bit of its mark, and a second one of the slot that it comes to later in the round is stale.
 
 use alloc::boxed::Box;
 
@@ -37,7 +38,7 @@ pub(crate) const CHUNK: usize = 1024;
 pub(super) struct Mark {
     /// The last sixteen bits of the step of the wake-up, while the slot is [`WAITS`].
     wake: u16,
-    /// The bucket of the valid entry, or [`UNFILED`]; above it, how the slot stands.
+    /// The label of the block with the valid entry, or [`UNFILED`]; and how the slot stands.
     filed: u16,
 }
 
@@ -52,15 +53,18 @@ pub(super) trait Marks {
 /// The furthest step of a wake-up: what is due later is looked at then.
 const FURTHEST: u64 = u16::MAX as u64;
 
+/// The label of a block: its bucket, and whether the broom has been at it an odd number of times.
+const LABEL: u16 = 4 * BUCKETS as u16 - 1;
+const TURNED: u16 = 2 * UNFILED;
 const UNFILED: u16 = BUCKETS as u16;
-const ENTRY: u16 = 2 * UNFILED - 1;
 
+/// A label and one of these are a `u16`.
+const STANDING: u16 = !LABEL;
 const WAITS: u16 = 0;
 /// It was taken in a batch, and nobody has said yet when it is due again.
-const TAKEN: u16 = ENTRY + 1;
+const TAKEN: u16 = LABEL + 1;
 const NEVER_DUE: u16 = 2 * TAKEN;
 const VACANT: u16 = 3 * TAKEN;
-const STANDING: u16 = !ENTRY;
 
 impl Mark {
     pub(super) const fn vacant() -> Self {
@@ -90,13 +94,13 @@ impl Mark {
 
     #[inline]
     const fn stand(&mut self, standing: u16) {
-        self.filed = self.filed & ENTRY | standing;
+        self.filed = self.label() | standing;
     }
 
-    /// The bucket of the valid entry, or [`UNFILED`].
+    /// The label of the block with the valid entry, or [`UNFILED`].
     #[inline]
-    const fn entry(self) -> u16 {
-        self.filed & ENTRY
+    const fn label(self) -> u16 {
+        self.filed & LABEL
     }
 
     /// How many steps the wake-up lies after `hand`.
@@ -111,14 +115,15 @@ impl Mark {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filing {
     bucket: u16,
-    /// Where there is an entry already, later: a stale one from now on. Or [`UNFILED`].
+    /// The label of the block where there is an entry already, later: a stale one from now on. Or
+    /// [`UNFILED`].
     stale: u16,
 }
 
 impl Filing {
     /// Whether no entry becomes stale: then nothing but [`Wheel::enter`] is to be done.
     #[inline]
-    pub(super) const fn is_only(self) -> bool {
+    pub(super) const fn leaves_none(self) -> bool {
         self.stale == UNFILED
     }
 }
@@ -180,8 +185,10 @@ pub(crate) struct Wheel {
     blocks: Blocks,
     /// The block whose slots have been fetched.
     near: u32,
-    /// The next block to be swept.
+    /// The next block to be swept; those with smaller numbers were, in this round.
     broom: u32,
+    /// The most entries there can be.
+    room: usize,
 }
 
 impl Wheel {
@@ -196,6 +203,7 @@ impl Wheel {
             blocks: Blocks::default(),
             near: NO_BLOCK,
             broom: 0,
+            room: 0,
         }
     }
 
@@ -206,9 +214,9 @@ impl Wheel {
 
     /// Room for the entries of so many slots in all. Nothing else allocates.
     pub(crate) fn reserve(&mut self, slots: usize) {
-        let entries = slots + stale_limit(slots);
+        self.room = slots + stale_limit(slots);
         // All blocks full but the first of each bucket.
-        self.blocks.reserve(entries.div_ceil(Block::MOST) + BUCKETS.min(entries));
+        self.blocks.reserve(self.room.div_ceil(Block::MOST) + BUCKETS.min(self.room));
     }
 
     /// Whether the slot waits for a wake-up that lies after the present step.
@@ -228,33 +236,37 @@ impl Wheel {
         }
         let ahead = (due >> self.shift).saturating_sub(self.hand).min(FURTHEST);
         mark.wake = (self.hand + ahead) as u16;
-        let entry = mark.entry();
-        if entry != UNFILED && distance(self.hand, entry) <= ahead {
-            mark.filed = WAITS | entry; // It is met in time.
+        let label = mark.label();
+        if label != UNFILED && distance(self.hand, label) <= ahead {
+            mark.filed = WAITS | label; // It is met in time.
             return None;
         }
         let bucket = self.bucket(ahead.min(LAST));
         mark.filed = WAITS | bucket;
-        Some(Filing { bucket, stale: entry })
+        Some(Filing { bucket, stale: label })
     }
 
-    pub(super) fn file(&mut self, slot: u32, filing: Filing, marks: &impl Marks) {
-        if !filing.is_only() {
-            self.leave_stale(slot, filing.stale, marks);
+    /// Makes the entry. If another one becomes stale, takes it back or pays for it.
+    pub(super) fn file(&mut self, slot: u32, filing: Filing, marks: &mut impl Marks) {
+        let taken_back = filing.leaves_none() || self.take_back(slot, filing.stale);
+        self.enter(slot, filing, marks);
+        if !taken_back {
+            for _ in 0..SWEEPS {
+                self.sweep(marks);
+            }
         }
-        self.enter(slot, filing);
     }
 
     /// Drops the entry of this slot if it is the bucket's last: that of a peer that is started as
-    /// soon as it is inserted. Pays for it otherwise.
+    /// soon as it is inserted. False: it is not.
     #[inline(never)]
-    fn leave_stale(&mut self, slot: u32, bucket: u16, marks: &impl Marks) {
-        if self.blocks.last(self.heads[bucket as usize % BUCKETS]) == Some(slot) {
-            return self.drop_last(bucket);
+    fn take_back(&mut self, slot: u32, label: u16) -> bool {
+        let head = self.heads[label as usize % BUCKETS];
+        let found = self.blocks.last(head) == Some((slot, label));
+        if found {
+            self.drop_last(label);
         }
-        for _ in 0..SWEEPS {
-            self.sweep(marks);
-        }
+        found
     }
 
     /// [`wake_at`](Self::wake_at), and all that comes of it.
@@ -317,21 +329,21 @@ impl Wheel {
     fn meet_all(&mut self, block: &Block, batch: &mut Batch, marks: &mut impl Marks) {
         let (mut slots, mut buckets, mut count) = ([0; Block::MOST], [0; Block::MOST], 0);
         for slot in block.iter() {
-            if let Some(bucket) = self.meet(slot, block.bucket, batch, marks.mark_mut(slot)) {
+            if let Some(bucket) = self.meet(slot, block.label, batch, marks.mark_mut(slot)) {
                 self.blocks.fetch(self.heads[bucket as usize % BUCKETS]);
                 (slots[count], buckets[count]) = (slot, bucket);
                 count += 1;
             }
         }
         for (slot, bucket) in slots[..count].iter().zip(&buckets[..count]) {
-            self.enter_bucket(*slot, *bucket);
+            self.enter_bucket(*slot, *bucket, marks);
         }
     }
 
     /// An entry of the step at the hand: into the batch if it is due. The bucket, if it is later.
     #[inline]
-    fn meet(&self, slot: u32, bucket: u16, batch: &mut Batch, mark: &mut Mark) -> Option<u16> {
-        if mark.filed == WAITS | bucket {
+    fn meet(&self, slot: u32, label: u16, batch: &mut Batch, mark: &mut Mark) -> Option<u16> {
+        if mark.filed == WAITS | label {
             let ahead = mark.ahead(self.hand);
             if ahead == 0 {
                 mark.filed = TAKEN | UNFILED;
@@ -341,7 +353,7 @@ impl Wheel {
                 mark.filed = WAITS | bucket;
                 return Some(bucket);
             }
-        } else if mark.entry() == bucket {
+        } else if mark.label() == label {
             mark.filed = mark.stands() | UNFILED;
         } // Else it is stale.
         None
@@ -351,7 +363,8 @@ impl Wheel {
     pub(crate) fn next(&self) -> Option<u64> {
         let here = self.heads[self.bucket(0) as usize] != NO_BLOCK;
         let ahead = if here { 0 } else { self.next_used()? };
-        Some((self.hand + ahead + 1) << self.shift)
+        let end = (self.hand + ahead).saturating_add(1).checked_mul(self.step());
+        Some(end.unwrap_or(u64::MAX)) // The last step of all.
     }
 
     /// How many steps after the hand the next bucket with an entry lies.
@@ -377,35 +390,40 @@ impl Wheel {
 
     /// The last part of [`file`](Self::file), or all of it.
     #[inline]
-    pub(super) fn enter(&mut self, slot: u32, filing: Filing) {
-        self.enter_bucket(slot, filing.bucket);
+    pub(super) fn enter(&mut self, slot: u32, filing: Filing, marks: &mut impl Marks) {
+        self.enter_bucket(slot, filing.bucket, marks);
     }
 
     /// Into the bucket's first block; into a new one if that is full.
     #[inline]
-    fn enter_bucket(&mut self, slot: u32, bucket: u16) {
+    fn enter_bucket(&mut self, slot: u32, bucket: u16, marks: &mut impl Marks) {
         let head = self.heads[bucket as usize % BUCKETS];
-        if !self.blocks.push(head, slot) {
-            self.enter_new_block(slot, bucket, head);
+        let label = match self.blocks.push(head, slot) {
+            Some(label) => label,
+            None => self.enter_new_block(slot, bucket, head),
+        };
+        if label != bucket {
+            marks.mark_mut(slot).filed |= TURNED;
         }
     }
 
     #[inline(never)]
-    fn enter_new_block(&mut self, slot: u32, bucket: u16, next: u32) {
+    fn enter_new_block(&mut self, slot: u32, bucket: u16, next: u32) -> u16 {
         self.used[bucket as usize / 64 % (BUCKETS / 64)] |= 1 << (bucket % 64);
         let head = self.blocks.take(bucket, next);
         self.heads[bucket as usize % BUCKETS] = head;
         let _ = self.blocks.push(head, slot);
+        self.blocks.get(head).label
     }
 
     /// Drops the bucket's last entry: that of its first block.
-    fn drop_last(&mut self, bucket: u16) {
-        let head = self.heads[bucket as usize % BUCKETS];
+    fn drop_last(&mut self, label: u16) {
+        let head = self.heads[label as usize % BUCKETS];
         let block = self.blocks.get_mut(head);
         block.len -= 1;
         if block.len == 0 {
             let next = block.next;
-            self.unlink(bucket, head, next);
+            self.unlink(label % UNFILED, head, next);
         }
     }
 
@@ -419,26 +437,57 @@ impl Wheel {
         }
     }
 
-    /// Drops what is stale in one block, by the last entry of its bucket in its place.
-    fn sweep(&mut self, marks: &impl Marks) {
-        self.broom = if self.broom + 1 < self.blocks.made() { self.broom + 1 } else { 0 };
-        let mut at = 0;
+    /// Drops what is stale in the next block, by the last entry of its bucket in its place, and turns
+    /// the block over. That last one may be stale as well. So that no call takes long, however many lie
+    /// together, it drops a block's worth and leaves the rest to the next sweep.
+    fn sweep(&mut self, marks: &mut impl Marks) {
+        let (mut at, mut left) = (0, Block::MOST);
         loop {
             let block = self.blocks.get(self.broom);
             if at >= block.len as usize {
-                return;
+                break;
             }
-            let (slot, bucket) = (block.slot(at), block.bucket);
-            if marks.mark(slot).entry() == bucket {
+            let (mark, label) = (marks.mark_mut(block.slot(at)), block.label);
+            if mark.label() == label {
+                mark.filed ^= TURNED;
                 at += 1;
                 continue;
             }
-            let head = self.heads[bucket as usize % BUCKETS];
-            if let Some(last) = self.blocks.last(head) {
+            if left == 0 {
+                return self.turn_back(at, marks);
+            }
+            left -= 1;
+            let head = self.heads[label as usize % BUCKETS];
+            if let Some((last, _)) = self.blocks.last(head) {
                 self.blocks.get_mut(self.broom).put(at, last);
-                self.drop_last(bucket);
+                self.drop_last(label);
+                at += usize::from(head < self.broom); // Its block was turned in this round.
             }
         }
+        self.blocks.get_mut(self.broom).label ^= TURNED;
+        self.broom += 1;
+        if self.broom >= self.blocks.made() {
+            self.broom = 0;
+            debug_assert!(self.entries() <= self.room, "more than there is room for");
+        }
+    }
+
+    /// The sweep is not finished: the marks of the entries that it has kept, the first `many` of its
+    /// block, are as that block is again. (One that came from a swept block may have a copy there,
+    /// which is stale from now on in its place.)
+    #[inline(never)]
+    fn turn_back(&mut self, many: usize, marks: &mut impl Marks) {
+        let block = self.blocks.get(self.broom);
+        for slot in block.iter().take(many) {
+            let mark = marks.mark_mut(slot);
+            if mark.label() == block.label ^ TURNED {
+                mark.filed ^= TURNED;
+            }
+        }
+    }
+
+    fn entries(&self) -> usize {
+        (0..self.blocks.made()).map(|block| self.blocks.get(block).len as usize).sum()
     }
 
     // ----- Small sums -----
@@ -454,11 +503,15 @@ const SWEEPS: usize = 4;
 
 /// The most stale entries there can be among so many slots.
 ///
-/// One round of the broom over all `b` blocks finds every entry that was stale when it began, and
-/// takes `b / SWEEPS` new ones. So there are never more than those of two rounds, `b / 2`. With
-/// `b <= (slots + stale) / 19 + the smaller of BUCKETS and (slots + stale) + 64`, solved for `stale`.
+/// One round of the broom over all `b` blocks finds every entry that was stale when it began. It takes
+/// `b` sweeps, and `g` more that were not finished, and `(b + g) / SWEEPS` new stale entries. Each of
+/// the `g` has dropped 19, of those there were at most: from round to round `s = (b + g) / 4` are
+/// left, with `19 g <= s + (b + g) / 4`, so `s <= b / 4 * 38 / 37`. With those of the next round there are
+/// never more than 0.51 `b`. (What is not finished takes fewer new ones than it drops.)
+///
+/// With `b <= (slots + stale) / 19 + the smaller of BUCKETS and (slots + stale) + 64`, solved for `stale`.
 fn stale_limit(slots: usize) -> usize {
-    (slots + slots / 8 + 68).min(slots / 37 + BUCKETS / 2 + 144)
+    (slots + slots / 6 + 72).min(slots / 36 + BUCKETS / 2 + 144)
 }
 
 const _: () = assert!(Block::MOST == 19 && Blocks::CHUNK == 64 && SWEEPS == 4);

@@ -13,8 +13,9 @@ use crate::time::Timestamp;
 const MOST: usize = 38;
 
 /// Datagrams that are taken one after the other, as [`Gateway::datagram`] takes them, and told a few
-/// later: pongs wait for some others, so that the memory of several peers is fetched at the same
-/// time. What waits is told at the latest when this is dropped.
+/// later: pongs wait for some others of the same time, so that the memory of several peers is fetched
+/// at once. What waits is told at the latest when this is dropped. Look at the clock once for all
+/// that comes together: where each datagram has another time, none waits, and nothing is gained.
 ///
 /// ```no_run
 /// # use core::net::SocketAddr;
@@ -23,9 +24,9 @@ const MOST: usize = 38;
 /// # fn now() -> Timestamp { Timestamp::EPOCH }
 /// fn read_all(socket: &std::net::UdpSocket, gateway: &mut Gateway, out: &mut impl Outlet) {
 ///     let mut space = [0; 126];
-///     let mut burst = gateway.burst(out);
+///     let (now, mut burst) = (now(), gateway.burst(out));
 ///     while let Ok((len, from)) = socket.recv_from(&mut space) {
-///         burst.datagram(now(), from, &space[..len]);
+///         burst.datagram(now, from, &space[..len]);
 ///     }
 /// }
 /// ```
@@ -47,7 +48,10 @@ impl<'g, D: Detector, O: Outlet> Burst<'g, D, O> {
     /// A datagram came from there at `now`, not before the one before it.
     #[inline]
     pub fn datagram(&mut self, now: Timestamp, from: SocketAddr, datagram: &[u8]) {
-        self.now = self.now.max(now);
+        if now > self.now {
+            self.finish(); // GW9: each is told at its own time.
+            self.now = now;
+        }
         if self.gateway.seals.are_on() {
             // A digest costs more than a miss.
             return self.gateway.datagram(now, from, datagram, self.out);

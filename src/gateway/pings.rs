@@ -99,7 +99,7 @@ impl<'g, O: Outlet> Pings<'g, O> {
         }
         let Some(home) = self.book.home(peer.place()) else { return };
         let mut link = Link::new(self.mask(peer, home), peer.slot().into());
-        let Some(frame) = frame(&mut link, peer, action, Timestamp::EPOCH) else { return };
+        let Some(frame) = frame(&mut link, action, Timestamp::EPOCH) else { return };
         let mut bytes = [0; MAX_FRAME];
         if let Some(len) = self.seals.encode(peer.place(), &frame, &mut bytes) {
             self.sent += 1;

@@ -84,15 +84,13 @@ impl<D: Detector> Gateway<D> {
         let Some(home) = self.book.home(peer.place()).copied() else { return };
         let epoch = match *frame {
             Frame::Pong { id, handle, stamp, hold, calm, .. } => {
+                let pong = Pong { id, handle, stamp, hold, calm };
+                let Some(input) = self.proven(now, address.socket(), &pong) else { return };
                 // GW12: it has moved.
-                if home.address != address && !self.moved(peer, address) {
+                if home.address != address && !self.moved(peer, &home.address, address) {
                     return self.stats.pongs_moved += 1;
                 }
-                let pong = Pong { id, handle, stamp, hold, calm };
-                if let Some(input) = self.proven(now, address.socket(), &pong) {
-                    self.hear(now, &[input], out);
-                }
-                return;
+                return self.hear(now, &[input], out);
             }
             Frame::Ping { id, .. } | Frame::Beacon { id, .. } => id.epoch(),
             Frame::Hello(hello) => hello.epoch(),
@@ -107,8 +105,10 @@ impl<D: Detector> Gateway<D> {
     }
 
     /// Whether there is room for it at its new address.
-    fn moved(&mut self, peer: Handle, to: Address) -> bool {
-        let free = self.book.find(&to).is_none() && self.has_source(&to);
+    fn moved(&mut self, peer: Handle, from: &Address, to: Address) -> bool {
+        // Within its source it is none more.
+        let may = |gateway: &mut Self| from.source() == to.source() || gateway.has_source(&to);
+        let free = self.book.find(&to).is_none() && may(self);
         if free {
             self.book.relocate(peer.place(), to);
             self.stats.moved += 1;
@@ -141,13 +141,15 @@ impl<D: Detector> Gateway<D> {
         out: &mut O,
     ) {
         let (epoch, theirs) = (hello.epoch(), hello.nonce());
+        // A hello of a connection before has a nonce from before this one's: it is a replay.
+        let before = self.book.find(&address).and_then(|place| self.seals.agreed(place));
         let agreed = [0, 1].into_iter().find_map(|age| {
-            let sent = tick(now).wrapping_sub(age);
+            let sent = tick(now).checked_sub(age).filter(|sent| before < Some(*sent))?;
             let ours = self.secret.nonce(&address, epoch, theirs, sent);
             let mut opener = Opener::new(ours, theirs).ok()?;
             opener.open(self.seals.keys()?, bytes, now).ok()?;
             let sealer = Sealer::new(ours, theirs).ok()?;
-            Some((ours, Pair { sealer, opener }))
+            Some((ours, Pair { sealer, opener, agreed: tick(now) }))
         });
         let Some((ours, pair)) = agreed else {
             return self.stats.answers_bad += 1;

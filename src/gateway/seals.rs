@@ -78,6 +78,8 @@ struct Keyed {
 pub(super) struct Pair {
     pub(super) sealer: Sealer,
     pub(super) opener: Opener,
+    /// The tick at which it did.
+    pub(super) agreed: u32,
 }
 
 #[cfg(feature = "auth")]
@@ -109,6 +111,12 @@ impl Seals {
         if let Some(free) = keyed.pairs.get_mut(place as usize) {
             *free = Some(Box::new(pair));
         }
+    }
+
+    /// The tick at which the peer in this place agreed on how it seals.
+    pub(super) fn agreed(&self, place: u32) -> Option<u32> {
+        let pair = self.keyed.as_ref()?.pairs.get(place as usize)?.as_ref()?;
+        Some(pair.agreed)
     }
 
     /// What the peer in this place has sealed; `None`: it was not that peer, or not now.

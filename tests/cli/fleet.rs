@@ -162,6 +162,28 @@ fn a_line_a_second_says_how_it_stands() {
     line_with(&mut lines, ", 1 left");
 }
 
+/// Sockets of several threads share their port, but not with another gateway: it would take half of
+/// the peers away.
+#[test]
+fn a_port_that_is_taken_is_refused() {
+    for threads in ["1", "2"] {
+        let (_gateway, _lines, address) = gateway(threads);
+        let second = ["serve", "--udp", &address, "--fleet", "--threads", "2"];
+        assert_eq!(Running::start(&second).code_within(PATIENCE), Some(1), "{threads}");
+    }
+}
+
+/// Rules under which nobody is ever forgotten who is gone would fill all places.
+#[test]
+fn rules_that_keep_the_dead_are_refused() {
+    let directory = Directory::new("fleet-keeps");
+    for rule in ["reopen_after = 1", "mode = \"beacon\""] {
+        let path = directory.write("rules.toml", rule);
+        let keeps = ["serve", "--udp", "127.0.0.1:0", "--fleet", "--config", &path];
+        assert_eq!(Running::start(&keeps).code_within(PATIENCE), Some(2), "{rule}");
+    }
+}
+
 /// Bad usage names the flag and exits with 2.
 #[test]
 fn bad_flags_are_named() {

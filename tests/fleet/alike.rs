@@ -42,7 +42,11 @@ impl<D: Detector> Pair<D> {
     fn compare_counts(&self) {
         let members = |group: Option<u16>| {
             let of = |handle: &Handle| group.is_none_or(|group| handle.slot() as u16 % 3 == group);
-            let live = |twin: &Twin<D>| twin.state.liveness().is_live() && !twin.drained;
+            // Of these only who is suspended has nothing due.
+            let live = |twin: &Twin<D>| {
+                let due = twin.state.next_deadline(&self.configs[twin.profile]);
+                twin.state.liveness().is_live() && !twin.drained && due.is_some()
+            };
             self.twins.iter().filter(|(handle, twin)| of(handle) && live(twin)).count() as u32
         };
         let scopes = (0..3).map(|group| (Doubt::Group(group), Some(group)));

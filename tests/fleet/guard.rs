@@ -1,5 +1,9 @@
 //! The guard: many who fall silent together are not convicted one by one.
 
+mod counts;
+mod groups;
+mod sample;
+
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -18,7 +22,7 @@ fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(SEC + nanos)
 }
 
-fn nanos(span: Duration) -> u64 {
+pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).expect("short")
 }
 

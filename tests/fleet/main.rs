@@ -3,6 +3,7 @@
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod alike;
+mod corners;
 mod epochs;
 mod equality;
 mod guard;

@@ -4,8 +4,10 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 
 use heartbeat_proto::detector::{Compact, Detector};
-use heartbeat_proto::fleet::{Fleet, GuardConfig, Handle, Progress};
-use heartbeat_proto::{Actions, Config, Event, PingId, Timestamp};
+use heartbeat_proto::fleet::{Fleet, GuardConfig, Handle, Input, Progress};
+use heartbeat_proto::{Action, Actions, Config, Event, PingId, Timestamp};
+
+use super::guard::nanos;
 
 const SEC: u64 = 1_000_000_000;
 
@@ -78,6 +80,117 @@ fn nothing_is_allocated_while_it_runs() {
         }
     });
     assert_eq!(counted.count_total, 0, "allocations");
+    // And nobody is forgotten.
+    for tick in 0..700 {
+        let now = now + tick * SEC / 10;
+        while fleet.advance(at(now), 100, &mut ignore) == Progress::Pending {}
+        assert_eq!(forgotten(&fleet, now), 0);
+    }
+}
+
+/// How many were due in a step that had ended by `now`, the time of the last call, and still are.
+fn forgotten(fleet: &Fleet, now: u64) -> usize {
+    let config = *fleet.config(fleet.profiles().next().expect("one")).expect("its own");
+    let ended = at(now.saturating_sub(nanos(fleet.step())));
+    let due = fleet.iter().filter_map(|(_, state)| state.next_deadline(&config));
+    due.filter(|(due, _)| *due < ended).count()
+}
+
+/// Room is made wherever the broom is, after any number of rounds. In buckets of more entries than a
+/// block has, old blocks and new ones lie together.
+#[test]
+fn nobody_is_forgotten_where_room_is_made() {
+    let config = Config::builder()
+        .interval(Duration::from_secs(40))
+        .response_window(Duration::from_secs(4))
+        .slack(Duration::from_secs(1))
+        .build()
+        .expect("valid");
+    let mut fleet = Fleet::with_step(config, 3, at(0), Duration::from_secs(1)).expect("valid");
+    let profile = fleet.profiles().next().expect("one");
+    let (mut rng, mut now) = (Rng(5), 0);
+    let mut handles = Vec::new();
+    for _ in 0..8 {
+        for _ in 0..1024 {
+            let handle = fleet.insert(profile, at(now)).expect("room");
+            let _ = fleet.handle(handle, Event::Start, at(now)).expect("there");
+            handles.push(handle);
+        }
+        // A round takes a quarter as many stale entries as there are blocks: 600 to 1250.
+        for _ in 0..100 {
+            now += SEC / 2;
+            for _ in 0..5 + rng.below(20) {
+                let handle = handles[rng.below(handles.len() as u64) as usize];
+                let actions = fleet.handle(handle, Event::PingDue, at(now)).expect("there");
+                for pong in pings(handle, actions) {
+                    let _ = fleet.handle(handle, pong.event, at(now)).expect("there");
+                }
+            }
+            let mut sent = Vec::new();
+            let mut sink = |handle, actions| {
+                sent.extend(pings(handle, actions));
+                ControlFlow::Continue(())
+            };
+            while fleet.advance(at(now), 100, &mut sink) == Progress::Pending {}
+            let _ = fleet.handle_batch(&sent, at(now), &mut ignore);
+        }
+        assert_eq!(forgotten(&fleet, now), 0, "at {now}");
+    }
+}
+
+/// Whoever asks for a ping between the regular ones has the peer's wake-up put forward to the end of the
+/// response, and back to the very step it was in: where it has left a stale entry each time.
+#[test]
+fn a_wake_up_that_comes_back_is_filed_once() {
+    let config = Config::builder()
+        .interval(Duration::from_secs(30))
+        .response_window(Duration::from_millis(40))
+        .attempts(3)
+        .build()
+        .expect("valid");
+    let mut fleet = Fleet::new(config, 3, at(0)).expect("valid");
+    let profile = fleet.profiles().next().expect("one");
+    let handles: Vec<Handle> =
+        (0..20 * 1024).map(|_| fleet.insert(profile, at(0)).expect("room")).collect();
+    for handle in &handles {
+        let _ = fleet.handle(*handle, Event::Start, at(0)).expect("there");
+    }
+    let mut asked = handles.iter().cycle();
+    let mut sent = Vec::with_capacity(handles.len());
+    let mut last_pinged = vec![0; handles.len()];
+    let mut round = |nth: u64, ask| {
+        let now = at(nth * SEC / 16);
+        for handle in asked.by_ref().take(ask) {
+            let actions = fleet.handle(*handle, Event::PingDue, now).expect("there");
+            sent.extend(pings(*handle, actions));
+        }
+        // The end of each response comes, and is no verdict.
+        for now in [now, at(now.as_nanos() + SEC / 17)] {
+            for pong in sent.drain(..) {
+                let _ = fleet.handle(pong.handle, pong.event, now).expect("there");
+            }
+            let mut sink = |handle: Handle, actions| {
+                last_pinged[handle.slot() as usize] = nth;
+                sent.extend(pings(handle, actions));
+                ControlFlow::Continue(())
+            };
+            while fleet.advance(now, 100, &mut sink) == Progress::Pending {}
+        }
+    };
+    // 30 s: before the first of the steps that they come back to. And 30 s in which they do.
+    let asking = 480;
+    let counted = allocation_counter::measure(|| (1..=asking).for_each(|nth| round(nth, 400)));
+    assert_eq!(counted.count_total, 0, "allocations");
+    (asking + 1..=2 * asking).for_each(|nth| round(nth, 0));
+    assert!(last_pinged.iter().all(|nth| *nth > asking), "nobody is forgotten");
+}
+
+/// The answers to the pings among these.
+pub(super) fn pings(handle: Handle, actions: Actions) -> impl Iterator<Item = Input> {
+    actions.filter_map(move |action| match action {
+        Action::SendPing { id, .. } => Some(Input { handle, event: Event::pong(id) }),
+        _ => None,
+    })
 }
 
 /// A crowd that comes, is started and goes, `rounds` times: what more memory is held then, and
@@ -134,6 +247,41 @@ fn nothing_is_left_of_a_crowd_started_one_by_one() {
 #[test]
 fn little_is_left_of_a_crowd_started_together() {
     assert_eq!(crowds(200, false).0, 0);
+}
+
+/// Blocks that suffice for so many slots, whatever happens, by the argument at `stale_limit`: with
+/// `b` of them never more than 0.51 `b` entries are stale, 19 fit into one, and one of each bucket,
+/// of which there are 4096, is not full. They are made by 64.
+fn blocks_needed(slots: usize) -> usize {
+    let mut blocks = 0;
+    loop {
+        let entries = slots + blocks * 51 / 100;
+        let needed = (entries.div_ceil(19) + entries.min(4096)).next_multiple_of(64);
+        if needed == blocks {
+            return blocks;
+        }
+        blocks = needed;
+    }
+}
+
+/// There is room for the worst case of the schedule, and hardly more: at any number of slots.
+#[test]
+fn the_schedule_has_room_for_its_worst_case() {
+    let mut fleet = Fleet::new(Config::messaging_30_90(), 3, at(0)).expect("valid");
+    let profile = fleet.profiles().next().expect("one");
+    let mut allocations = 0;
+    for chunk in 1..=64 {
+        let counted = allocation_counter::measure(|| {
+            for _ in 0..1024 {
+                let _ = fleet.insert(profile, at(0)).expect("room");
+            }
+        });
+        allocations += usize::try_from(counted.count_current).expect("nothing is given back");
+        // A chunk of states each, and two lists of chunks.
+        let room = 64 * (allocations - chunk - 2);
+        let needed = blocks_needed(1024 * chunk);
+        assert!((needed..=needed + 64).contains(&room), "{room} blocks, not {needed}, for {chunk}");
+    }
 }
 
 /// In tenths of a byte.

@@ -4,8 +4,11 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use heartbeat_proto::detector::{Detector, Evidence, Trust};
 use heartbeat_proto::fleet::{Fleet, Handle, Input, Progress};
-use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Reason, Timestamp};
+use heartbeat_proto::{Action, Actions, Config, Event, Liveness, Mode, Reason, Timestamp};
+
+use super::memory::pings;
 
 pub(super) const SEC: u64 = 1_000_000_000;
 
@@ -249,6 +252,96 @@ fn steps_back_are_counted() {
         let _ = fleet.handle(handles[0], Event::TxProgress, at(now)).expect("there");
         assert_eq!(fleet.census().stats().clock_regressions, counted, "at {now}");
     }
+}
+
+/// Trusts for two of the periods that the peer promised last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Promise;
+
+impl Detector for Promise {
+    type State = u64;
+
+    fn learn(&self, period: &mut u64, evidence: &Evidence) {
+        *period = evidence.period_nanos;
+    }
+
+    fn deadline(&self, period: &u64, trust: &Trust) -> Timestamp {
+        trust.since().saturating_add(Duration::from_nanos(2 * period))
+    }
+
+    fn beat_deadline(&self, period: &u64, trust: &Trust) -> Option<Timestamp> {
+        Some(self.deadline(period, trust))
+    }
+}
+
+/// A beat may promise the next one sooner than the last did: then the peer is looked at sooner.
+#[test]
+fn a_beat_may_bring_the_wake_up_forward() {
+    let config = Config::builder().mode(Mode::Passive).detector(Promise).build().expect("valid");
+    let mut fleet = Fleet::new(config, 7, at(0)).expect("valid");
+    let profile = fleet.profiles().next().expect("one");
+    let handle = fleet.insert(profile, at(0)).expect("room");
+    for event in [Event::Start, beacon(8000), beacon(8000), beacon(100)] {
+        let _ = fleet.handle(handle, event, at(0)).expect("there");
+    }
+    let doubted = at(200_000_001); // The first moment at which it is not trusted.
+    let next = fleet.next_deadline().expect("a peer");
+    assert!(doubted <= next && next <= doubted.saturating_add(fleet.step()), "{next:?}");
+    assert_eq!(fleet.advance(next, 1, &mut ignore), Progress::Done);
+    assert_eq!(fleet.count(Liveness::Suspect), 1);
+}
+
+/// FL1: a pong that comes when the next ping is due has it sent, be it in the same step or later: it
+/// is no healthy peer's answer, before which nothing was due.
+#[test]
+fn a_pong_sends_what_was_due_before_it() {
+    let config = Config::builder()
+        .interval(Duration::from_secs(1))
+        .response_window(Duration::from_secs(2))
+        .build()
+        .expect("valid");
+    for late in [0, 40].map(Duration::from_millis) {
+        let (mut fleet, handles) = started(config, 1);
+        let handle = handles[0];
+        // The first pong makes it healthy.
+        for pings_at_pong in [0, 1] {
+            let next = fleet.next_deadline().expect("a peer");
+            let mut sent = Vec::new();
+            let mut sink = |handle, actions| {
+                sent.extend(pings(handle, actions));
+                ControlFlow::Continue(())
+            };
+            assert_eq!(fleet.advance(next, 1, &mut sink), Progress::Done);
+            let (due, _) = fleet.peer(handle).expect("there").next_deadline(&config).expect("due");
+            let now = if pings_at_pong == 0 { next } else { due.saturating_add(late) };
+            let actions = fleet.handle(handle, sent[0].event, now).expect("there");
+            assert_eq!(pings(handle, actions).count(), pings_at_pong, "{late:?}");
+        }
+    }
+}
+
+fn beacon(period: u64) -> Event {
+    Event::BeaconReceived { stamp: None, period: Duration::from_millis(period) }
+}
+
+/// FL4: who has answered is looked at when the response would have ended, which costs no budget.
+#[test]
+fn answers_cost_no_budget() {
+    let config = Config::builder()
+        .interval(Duration::from_secs(30))
+        .response_window(Duration::from_millis(40))
+        .build()
+        .expect("valid");
+    let (mut fleet, handles) = started(config, 8);
+    for handle in handles {
+        let actions = fleet.handle(handle, Event::PingDue, at(0)).expect("there");
+        let answer: Vec<Input> = pings(handle, actions).collect();
+        assert_eq!(fleet.handle_batch(&answer, at(0), &mut ignore), 1);
+    }
+    let next = fleet.next_deadline().expect("peers");
+    assert!(next < at(SEC / 10), "{next:?}");
+    assert_eq!(fleet.advance(at(SEC / 10), 1, &mut ignore), Progress::Done);
+    assert!(fleet.next_deadline() > Some(at(SEC / 10)));
 }
 
 /// How late the caller was with a ping is measured, to a sixteenth: with the first of a peer, and with

@@ -10,6 +10,7 @@ use heartbeat_proto::fleet::{Fleet, Handle, Progress, Restoring, Saving};
 use heartbeat_proto::{Action, Actions, Config, Event, Findings, Liveness, Timestamp};
 use proptest::prelude::*;
 
+use super::guard::nanos;
 use super::schedule::{Run, SEC, at, started};
 
 /// The whole snapshot of a fleet.
@@ -35,10 +36,6 @@ pub(super) fn restored<D: Detector>(
     assert!(rest.is_empty());
     assert_eq!(fleet.len(), names.len());
     (fleet, names)
-}
-
-pub(super) fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).expect("short")
 }
 
 /// The most of `n` in a span `p`, by rule SN7.

@@ -8,8 +8,9 @@ use heartbeat_proto::detector::{Compact, Detector, Evidence, Sign, Trust};
 use heartbeat_proto::fleet::{Fleet, Handle, Progress, Restoring};
 use heartbeat_proto::{Action, Actions, Config, Event, Findings, Liveness, Mode, Timestamp};
 
+use super::guard::nanos;
 use super::schedule::{Run, SEC, at, started};
-use super::snapshot::{densest, most, nanos, restored, saved};
+use super::snapshot::{densest, most, restored, saved};
 use super::snapshot_bytes::sealed;
 
 /// SN1, SN4, SN5: those that were not simply alive.

@@ -141,6 +141,24 @@ fn a_peer_that_moves_joins_again() {
     assert_eq!(state.liveness(), Liveness::Alive);
 }
 
+/// GW2, GW3: a ping that is forged brings about a challenge whose handle is the forger's epoch. A peer that
+/// looks at it, as the protocol says, goes on; one that answers whatever comes is begun anew.
+#[test]
+fn a_forged_ping_begins_nobody_anew_who_looks_at_the_handle() {
+    for looks in [true, false] {
+        let mut world = World::new();
+        let peer = world.join(host(1), 9);
+        let challenge = world.challenge(host(1), 66);
+        let Frame::Ping { handle, .. } = challenge else { panic!("{challenge:?}") };
+        assert_eq!(handle, 66);
+        if !looks || handle == 9 {
+            world.say(host(1), &pong(&challenge));
+        }
+        world.say(host(1), &Frame::Goodbye { epoch: 66, reason: 0 });
+        assert_eq!(world.gateway.find(host(1)), looks.then_some(peer));
+    }
+}
+
 /// GW4, GW10: floods of forged strangers leave nothing behind, and no peer suffers.
 #[test]
 fn a_flood_of_strangers_leaves_nothing() {

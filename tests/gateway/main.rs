@@ -3,6 +3,7 @@
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 
 mod caps;
+mod corners;
 mod counts;
 mod hostile;
 mod memory;

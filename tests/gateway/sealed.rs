@@ -209,9 +209,44 @@ fn a_sealed_hello_must_fit_the_challenge() {
     assert_eq!(world.say(host(1), &bytes(&hello(0, 3))), [], "epoch 0");
     assert_eq!((world.gateway.len(), world.out.joined.len()), (1, 1));
     // It begins anew.
+    world.now += 1 << 32;
     let (_, new) = world.join(host(1), 10);
     assert_eq!(world.out.gone, [(world.out.joined[0], Gone::Restarted)]);
     assert_eq!(new.slot(), world.out.joined[0].slot());
+}
+
+/// GW11: who saw a peer join can send that again while its nonce is good; but it does not bring back the
+/// connection before, for which the living one would be given up.
+#[test]
+fn a_replayed_hello_does_not_end_the_next_connection() {
+    let mut world = World::new(GatewayConfig::new());
+    let mut old = world.greet(host(1), 9);
+    let sealed = old.seal(&hello(9, old.nonce));
+    assert_eq!(world.say(host(1), &sealed).len(), 1);
+    // It begins anew as soon as it may.
+    world.now += 1 << 32;
+    let (mut peer, new) = world.join(host(1), 10);
+    let next = world.next_ping(&mut peer);
+    assert_eq!(world.say(host(1), &sealed), []);
+    let answer = peer.seal(&pong(&next));
+    let _ = world.say(host(1), &answer);
+    assert_eq!(world.liveness(new), Liveness::Alive);
+    assert_eq!(world.gateway.stats().restarted, 1);
+}
+
+/// GW11: at an address that has a peer the nonce must have been sent after that one was admitted, and
+/// not in the same 4.3 s: so none that was used before is good.
+#[test]
+fn a_next_connection_needs_a_later_nonce() {
+    let mut world = World::new(GatewayConfig::new());
+    let _ = world.join(host(1), 9);
+    let mut early = world.greet(host(1), 10);
+    let sealed = early.seal(&hello(10, early.nonce));
+    assert_eq!(world.say(host(1), &sealed), []);
+    assert_eq!((world.gateway.stats().answers_bad, world.gateway.stats().restarted), (1, 0));
+    world.now += 1 << 32;
+    let _ = world.join(host(1), 11);
+    assert_eq!(world.gateway.stats().restarted, 1);
 }
 
 /// GW12: a peer goes on at another address, by its next pong, and by no replay of it.
@@ -293,4 +328,39 @@ fn the_dead_are_told_under_seal_and_keys_change() {
     assert!(told.len() > 2, "pings before");
     assert_eq!(world.out.gone, [(handle, Gone::Lost)]);
     assert!(world.now > BASE + SEC);
+}
+
+/// GW12, GW4: a NAT that gives a peer another port does not make it one more of its source.
+#[test]
+fn a_peer_moves_within_a_source_that_is_full() {
+    let mut world = World::new(GatewayConfig::new().per_source(2));
+    let port = |port: u16| SocketAddr::from(([10, 0, 0, 9], port));
+    let _ = world.join(port(1), 8);
+    let (mut peer, handle) = world.join(port(2), 9);
+    let next = world.next_ping(&mut peer);
+    let answer = peer.seal(&pong(&next));
+    let _ = world.say(port(3), &answer);
+    assert_eq!(world.gateway.address(handle), Ok(port(3)));
+    assert_eq!((world.gateway.stats().moved, world.gateway.stats().refused_source), (1, 0));
+    let refused = world.say(port(2), &bytes(&hello(7, 7)));
+    assert_eq!((refused, world.gateway.stats().refused_source), (Vec::new(), 1), "still full");
+}
+
+/// GW12, GW5: a pong that is too old to mean anything moves nobody: who holds one back could else
+/// send a peer's pings away at any later time.
+#[test]
+fn an_old_pong_moves_nobody() {
+    let mut world = World::new(GatewayConfig::new());
+    let (mut peer, handle) = world.join(host(1), 9);
+    let first = world.next_ping(&mut peer);
+    let held_back = peer.seal(&pong(&first));
+    for _ in 0..20 {
+        let next = world.next_ping(&mut peer);
+        let answer = peer.seal(&pong(&next));
+        let _ = world.say(host(1), &answer);
+    }
+    let _ = world.say(host(2), &held_back);
+    assert_eq!(world.gateway.address(handle), Ok(host(1)));
+    assert_eq!(world.gateway.stats().moved, 0);
+    assert_eq!(world.gateway.stats().pongs_moved, 1);
 }

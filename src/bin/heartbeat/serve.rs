@@ -43,6 +43,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     tcp: Option<SocketAddr>,
     /// Answer on this UDP address (port 0: any)
+    ///
+    /// On a host with several addresses name the one that is asked: from `0.0.0.0` and `::` answers
+    /// leave under the address that the system chooses.
     #[arg(long, value_name = "ADDR")]
     udp: Option<SocketAddr>,
     /// TCP clients at one time; further ones wait in the system's queue

@@ -78,7 +78,7 @@ impl GuardConfig {
     }
 
     /// How many silent members of a held group are probed in a response window, so that a path in
-    /// trouble is not loaded more. The group is released once [`least`](Self::least) of them were heard.
+    /// trouble is not loaded more; in the next window others. The group is released once [`least`](Self::least) of them were heard.
     /// Default 32: where half get through, that many are in 99.9 % of such samples.
     #[must_use]
     pub const fn sample(mut self, members: u32) -> Self {

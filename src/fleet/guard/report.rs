@@ -61,7 +61,7 @@ pub struct GuardReport {
     pub doubt: Doubt,
     /// What is done about it.
     pub state: GuardState,
-    /// Peers that are judged.
+    /// Peers that are judged: live, not draining, not suspended.
     pub members: u32,
     /// Those of them that are silent: suspect, or their verdict was put off.
     pub silent: u32,

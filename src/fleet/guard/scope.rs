@@ -20,6 +20,9 @@ pub(super) struct Scope {
     /// Members probed since `sampled_since`.
     sampled: u32,
     sampled_since: u64,
+    /// Members probed since `round` who had not been asked since it began.
+    turns: u32,
+    round: u64,
 }
 
 impl Scope {
@@ -71,19 +74,33 @@ impl Scope {
             GuardState::Holding => (may, false),
             GuardState::Quiet | GuardState::Released if !may => (false, false),
             GuardState::Quiet | GuardState::Released => {
-                self.back = 0;
+                (self.back, self.turns, self.round) = (0, 0, now);
                 (true, self.enter(GuardState::Holding, now))
             }
         }
     }
 
-    /// Whether one more member is probed in this window (rule GD4).
-    pub(super) fn samples(&mut self, config: &GuardConfig, window: u64, now: u64) -> bool {
-        if self.sampled == 0 || now - self.sampled_since > window {
+    /// Whether this member, last asked at `asked`, is probed in this window (rule GD4). Who was asked
+    /// in this round already leaves room for those who were not: or, if the same were due first in
+    /// each window, and dead, nobody else would ever be heard.
+    pub(super) fn samples(
+        &mut self,
+        config: &GuardConfig,
+        asked: u64,
+        window: u64,
+        now: u64,
+    ) -> bool {
+        if now - self.sampled_since > window {
+            if self.sampled < config.sample_size() || self.turns >= self.silent {
+                (self.turns, self.round) = (0, now);
+            }
             (self.sampled, self.sampled_since) = (0, now);
         }
-        let probe = self.sampled < config.sample_size();
+        let room = config.sample_size() - self.sampled;
+        let is_turn = asked < self.round;
+        let probe = room > 0 && (is_turn || room > self.silent.saturating_sub(self.turns));
         self.sampled += u32::from(probe);
+        self.turns += u32::from(probe && is_turn);
         probe
     }
 

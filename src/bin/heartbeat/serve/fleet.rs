@@ -15,11 +15,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use heartbeat_proto::Config;
 use heartbeat_proto::adapter::StdClock;
 use heartbeat_proto::codec::auth::KeyRing;
 use heartbeat_proto::fleet::{GuardConfig, ShardedFleet};
 use heartbeat_proto::gateway::{Gateway, GatewayConfig, GatewayError};
+use heartbeat_proto::{Config, Mode};
 
 use self::report::{Report, Seen};
 use self::worker::Worker;
@@ -89,6 +89,11 @@ impl FleetArgs {
         config: Config,
         log: &Lines,
     ) -> anyhow::Result<Running> {
+        if config.reopen_after() > 0 || config.mode() == Mode::Beacon {
+            // Nobody would be forgotten who is gone, until all places are taken.
+            let keeps = "not with `reopen_after`, nor with `mode = \"beacon\"`: they keep the dead";
+            return Err(Usage::of("--fleet", keeps).into());
+        }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(256);
         let threads = self.threads.map_or_else(cores, usize::from);
         let clock = StdClock::new();
@@ -170,6 +175,9 @@ fn keys(path: &Path) -> Result<KeyRing, Usage> {
 
 /// As many sockets at one address as there are threads.
 fn bind(address: SocketAddr, threads: usize) -> std::io::Result<Vec<Socket>> {
+    // Those that share their port would share it with another gateway as well, and each would get
+    // some peers of the other. One that does not share it is refused where there is any.
+    drop(Socket::bind(address, false)?);
     let first = Socket::bind(address, threads > 1)?;
     let bound = first.local_addr()?;
     let others = (1..threads).map(|_| Socket::bind(bound, true));

@@ -116,7 +116,8 @@ impl fmt::Display for Report<'_> {
                 counted.dropped() - counted.refused() - before.dropped() + before.refused(),
                 "dropped",
             ),
-            (seen.lost - last.lost, "overrun"),
+            // The system's counter: it may wrap, and once be unknown.
+            (seen.lost.saturating_sub(last.lost), "overrun"),
             (seen.unsent - last.unsent, "unsent"),
         ] {
             if number > 0 {
@@ -124,5 +125,17 @@ impl fmt::Display for Report<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_of_the_system_that_falls_is_no_panic() {
+        let last = Seen { lost: 7, ..Seen::default() };
+        let line = Report { seen: &Seen::default(), last: &last }.to_string();
+        assert_eq!(line, "0 peers; 0 pings, 0 pongs");
     }
 }

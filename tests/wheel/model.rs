@@ -1,0 +1,172 @@
+//! Slots with a wake-up each, in a [`Wheel`] and in a [`BTreeSet`].
+
+use core::ops::Range;
+use std::collections::BTreeSet;
+
+use super::wheel::{Batch, CHUNK, Mark, Marks, Wheel};
+use crate::deadlines::NEVER;
+
+struct All(Vec<Mark>);
+
+impl Marks for All {
+    fn fetch(&self, _: u32) {}
+
+    fn mark(&self, slot: u32) -> Mark {
+        self.0[slot as usize]
+    }
+
+    fn mark_mut(&mut self, slot: u32) -> &mut Mark {
+        &mut self.0[slot as usize]
+    }
+}
+
+/// `SplitMix64`.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (word ^ (word >> 31)) % limit
+    }
+}
+
+/// Times are steps: a step is one nanosecond.
+struct Model {
+    wheel: Wheel,
+    marks: All,
+    /// When each slot is due; `None`: it is not.
+    due: Vec<Option<u64>>,
+    naive: BTreeSet<(u64, u32)>,
+    now: u64,
+    rng: Rng,
+}
+
+impl Model {
+    /// A wake-up further ahead is looked at so many steps ahead.
+    const FURTHEST: u64 = 65_535;
+
+    fn new(seed: u64, now: u64) -> Self {
+        let (marks, due, naive) = (All(Vec::new()), Vec::new(), BTreeSet::new());
+        Self { wheel: Wheel::new(1, now), marks, due, naive, now, rng: Rng(seed) }
+    }
+
+    fn grow(&mut self) {
+        let slots = self.due.len() + CHUNK;
+        self.marks.0.resize(slots, Mark::vacant());
+        self.due.resize(slots, None);
+        self.wheel.reserve(slots);
+    }
+
+    fn forget(&mut self, slot: u32) {
+        if let Some(due) = self.due[slot as usize].take() {
+            self.naive.remove(&(due, slot));
+        }
+    }
+
+    fn set(&mut self, slot: u32, due: u64) {
+        self.forget(slot);
+        self.wheel.set(slot, due, &mut self.marks);
+        if due != NEVER {
+            // All steps before `now` are over, and done with.
+            let due = due.clamp(self.now, self.now + Self::FURTHEST);
+            self.due[slot as usize] = Some(due);
+            self.naive.insert((due, slot));
+        }
+    }
+
+    /// What peers and their going and coming can do to a slot.
+    fn touch(&mut self, slot: u32) {
+        let was = self.due[slot as usize].unwrap_or(self.now + 4000);
+        let due = match self.rng.below(12) {
+            // A ping in between, and its answer: forward, and back to the very step.
+            0..=4 => {
+                let soon = self.now + self.rng.below(6);
+                self.set(slot, soon.min(was));
+                was
+            }
+            5 => was.saturating_sub(self.rng.below(200)),
+            // Few steps, which all come back to.
+            6 | 7 => (self.now / 1024 + self.rng.below(5)) * 1024,
+            8 => self.now + self.rng.below(4 * Self::FURTHEST),
+            9 => NEVER,
+            10 => {
+                self.forget(slot);
+                return self.marks.mark_mut(slot).vacate();
+            }
+            _ => self.now + self.rng.below(8000),
+        };
+        self.set(slot, due);
+    }
+
+    /// Time goes on, in pieces: each is found in its step, and nobody else. (By less than a mark can
+    /// tell, so that what is set before all is done is not looked at too soon.)
+    fn pass(&mut self, steps: u64) {
+        self.now += steps;
+        let mut batch = Batch::new();
+        loop {
+            let next = self.wheel.next();
+            if let Some((due, _)) = self.naive.first() {
+                assert!(next.is_some_and(|next| next <= due + 1), "FL5: {next:?}, {due}");
+            }
+            let mut look = self.rng.below(100) as usize + 1;
+            let more = self.wheel.take(self.now, &mut batch, &mut look, &mut self.marks);
+            let nothing = batch.is_empty();
+            while let Some(slot) = batch.pop() {
+                let due = self.due[slot as usize];
+                assert!(due.is_some_and(|due| due < self.now), "{slot}, {due:?}: {}", self.now);
+                assert!(self.marks.mark(slot).is_taken());
+                self.forget(slot);
+                if self.rng.below(10) > 0 {
+                    let due = self.now + 1 + self.rng.below(5000);
+                    self.set(slot, due);
+                }
+            }
+            if nothing && !more {
+                break;
+            }
+        }
+        let first = self.naive.first();
+        assert!(first.is_none_or(|(due, _)| *due >= self.now), "{first:?} was forgotten");
+    }
+
+    /// So many of its slots are touched, a few neighbours at a time.
+    fn play(&mut self, rounds: u64, hot: u64, often: u64, most: u64) {
+        for round in 0..rounds {
+            let slots = self.due.len() as u64;
+            let slot = (round / hot * 7 + self.rng.below(hot)) % slots;
+            self.touch(slot as u32);
+            if self.rng.below(often) == 0 {
+                let steps = self.rng.below(most);
+                self.pass(steps);
+            }
+            if self.rng.below(rounds / 3) == 0 {
+                self.grow();
+            }
+        }
+    }
+}
+
+/// Few slots or many, few steps or all, time that hardly goes on and time that leaps.
+fn play(worlds: Range<u64>) {
+    for seed in worlds {
+        let of = |each: [u64; 3], nth: u64| each[(seed / nth % 3) as usize];
+        let mut model = Model::new(seed, seed * 1_000_003);
+        (0..=seed % 4).for_each(|_| model.grow());
+        model.play(15_000, of([1, 30, 2000], 1), of([3, 200, 4000], 3), of([3, 600, 50_000], 9));
+        (0..2).for_each(|_| model.pass(Model::FURTHEST / 2 + 1));
+    }
+}
+
+/// FL3, FL5, FL7.
+#[test]
+fn each_slot_is_found_in_its_step() {
+    play(0..27);
+}
+
+#[test]
+#[ignore = "minutes: tests/long.sh random"]
+fn each_slot_is_found_in_its_step_of_many_worlds() {
+    play(27..20_000);
+}
