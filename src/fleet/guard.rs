@@ -10,6 +10,7 @@ mod config;
 mod report;
 mod scope;
 mod spread;
+mod stalls;
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -19,6 +20,7 @@ pub use self::config::{GuardConfig, GuardError};
 pub use self::report::{Doubt, GuardReport, GuardState};
 use self::scope::Scope;
 use self::spread::Bucket;
+use self::stalls::Stalls;
 use super::wheel::CHUNK;
 use crate::action::Actions;
 use crate::config::Config;
@@ -36,8 +38,7 @@ pub(super) struct Guard {
     groups: Vec<Scope>,
     all: Scope,
     bucket: Bucket,
-    /// When the newest stall of the caller ended; 0: there was none.
-    thawed: u64,
+    stalls: Stalls,
     /// Scopes that have changed since the sink was told: each at most once.
     news: Vec<Doubt>,
 }
@@ -103,7 +104,7 @@ impl Guard {
             groups: vec![Scope::default()],
             all: Scope::default(),
             bucket: Bucket::default(),
-            thawed: 0,
+            stalls: Stalls::default(),
             news: Vec::with_capacity(2),
         }
     }
@@ -150,19 +151,18 @@ impl Guard {
         self.note(doubt, changed);
     }
 
-    /// A peer's deadline was met later than a window after it: nobody was there to hear (rule GD5).
-    pub(super) fn overslept(&mut self, due: u64, now: u64) {
-        if due <= self.thawed {
-            return; // It is the same stall that is still being worked off.
+    /// A peer's wake-up was met later than a window after it: nobody was there to hear (rule GD8).
+    pub(super) fn overslept(&mut self, due: u64, window: u64, now: u64) {
+        let lasting = self.config.hold_most_nanos() + 2 * window;
+        if self.stalls.late(due, window, now, lasting) {
+            let changed = self.all.release(now);
+            self.note(Doubt::Observer, changed);
         }
-        self.thawed = now;
-        let changed = self.all.release(now);
-        self.note(Doubt::Observer, changed);
     }
 
     /// What becomes of the verdict: `None`, it falls; else the hold, with a probe or without.
     pub(super) fn decide(&mut self, suspect: Suspect, now: u64) -> Option<bool> {
-        let put_off = now.saturating_sub(suspect.limit.max(self.thawed));
+        let put_off = self.stalls.counted(suspect.limit, now);
         let most = self.config.hold_most_nanos();
         // GD5: whoever was held has a fresh chance first.
         let group = self.group(suspect.slot);
@@ -172,8 +172,9 @@ impl Guard {
         }
         if let Some(doubt) = self.doubt(suspect.slot) {
             let config = self.config;
+            let held = self.stalls.counted(self.scope(doubt).since(), now);
             let scope = self.scope_mut(doubt);
-            let (holds, changed) = scope.hold(&config, put_off <= most, now);
+            let (holds, changed) = scope.hold(put_off <= most, held <= most, now);
             let probe = holds && scope.samples(&config, suspect.asked, suspect.window, now);
             self.note(doubt, changed);
             if holds {

@@ -19,9 +19,9 @@ impl<D: Detector> Fleet<D> {
     /// [`set_group`](Self::set_group) says otherwise. A guard that was set before is forgotten, with
     /// its groups. Takes two bytes a peer, and time for each peer that there is.
     ///
-    /// Call [`advance`](Self::advance) in time: whenever it comes more than a response window after
-    /// the [`next_deadline`](Self::next_deadline), nobody was there to hear, and the silent are asked
-    /// anew (rule GD5). Who is that late in every call finds no dead peer.
+    /// Where a call comes more than a response window after the [`next_deadline`](Self::next_deadline),
+    /// nobody was there to hear: the silent are asked anew, and that time puts verdicts off, beyond
+    /// `hold_most` (rule GD8). So call [`advance`](Self::advance) in time.
     ///
     /// # Errors
     ///

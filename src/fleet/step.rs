@@ -212,7 +212,7 @@ impl<D: Detector> Fleet<D> {
         step(config, &mut state, event, now, &mut due, &mut actions);
         if let Some(guard) = &mut self.guard {
             if before.due != NEVER && now > before.due.saturating_add(config.window) {
-                guard.overslept(before.due, now);
+                guard.overslept(before.due, config.window, now);
             }
             if guarded && convicts_by_silence(&actions) {
                 if let Some(probe) = guard.decide(Suspect::of(slot, config, &old), now) {

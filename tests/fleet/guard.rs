@@ -3,6 +3,7 @@
 mod counts;
 mod groups;
 mod sample;
+mod stalls;
 
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -316,7 +317,7 @@ fn need_9_a_freeze_of_a_minute_kills_nobody() {
     }
 }
 
-/// GD5: a call that comes a window after a wake-up is late, and no stall; one that comes later is one.
+/// GD8: a call that comes a window after a wake-up is late, and no stall; one that comes later is one.
 #[test]
 fn a_stall_is_longer_than_a_window() {
     for (beyond, state) in [(0, GuardState::Quiet), (1, GuardState::Released)] {

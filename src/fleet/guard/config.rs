@@ -144,6 +144,6 @@ impl GuardConfig {
 
     /// Between two verdicts; `None`: there is no limit.
     pub(super) fn gap_nanos(&self) -> Option<u64> {
-        self.verdicts_per_second.map(|rate| 1_000_000_000 / u64::from(rate.max(1)))
+        self.verdicts_per_second.map(|rate| 1_000_000_000_u64.div_ceil(u64::from(rate.max(1))))
     }
 }

@@ -64,13 +64,11 @@ impl Scope {
     }
 
     /// A verdict is due while so many are silent: whether it is held, and whether that is news.
-    /// `may`: this peer was not put off for too long yet.
-    pub(super) fn hold(&mut self, config: &GuardConfig, may: bool, now: u64) -> (bool, bool) {
+    /// `may`: this peer was not put off for too long yet; `lasts`: nor was the scope held for so long.
+    pub(super) fn hold(&mut self, may: bool, lasts: bool, now: u64) -> (bool, bool) {
         match self.state {
             GuardState::Condemned => (false, false),
-            GuardState::Holding if now - self.since > config.hold_most_nanos() => {
-                (false, self.enter(GuardState::Condemned, now))
-            }
+            GuardState::Holding if !lasts => (false, self.enter(GuardState::Condemned, now)),
             GuardState::Holding => (may, false),
             GuardState::Quiet | GuardState::Released if !may => (false, false),
             GuardState::Quiet | GuardState::Released => {
@@ -113,6 +111,11 @@ impl Scope {
     fn enter(&mut self, state: GuardState, now: u64) -> bool {
         (self.state, self.since) = (state, now);
         true
+    }
+
+    /// Since when the state is what it is.
+    pub(super) const fn since(&self) -> u64 {
+        self.since
     }
 
     /// When it was last released; 0: never.
