@@ -139,6 +139,12 @@ pub struct Gateway<D: Detector = Deadline> {
 /// Peers whose end one call of [`Gateway::advance`] brings, at most.
 const ENDS: usize = 64;
 
+/// Places that a farewell looks at for each peer of its budget.
+const LOOKS: usize = 8;
+
+/// And so many in any case: a fleet's first peers may lie that far apart.
+const CHUNK: usize = 1024;
+
 impl<D: Detector> Gateway<D> {
     /// The reason of the goodbye to a peer that was declared dead.
     pub const LOST: u16 = 1;
@@ -250,10 +256,13 @@ impl<D: Detector> Gateway<D> {
     }
 
     /// Gives up at most `budget` peers on purpose, as [`remove`](Self::remove) does, and all of
-    /// them in as many calls as it takes: pace them, since each answers to somebody.
+    /// them in as many calls as it takes: pace them, since each answers to somebody. A call looks at
+    /// eight places for each peer of its budget, and at 1024 at least; where those are empty, it tells
+    /// nobody and is pending all the same.
     pub fn farewell<O: Outlet>(&mut self, now: Timestamp, budget: usize, out: &mut O) -> Progress {
-        let mut left = budget;
-        while !self.is_empty() && left > 0 {
+        let (mut left, mut looks) = (budget, budget.saturating_mul(LOOKS).max(CHUNK));
+        while !self.is_empty() && left > 0 && looks > 0 {
+            looks -= 1;
             let place = self.farewell;
             self.farewell = if place + 1 < self.book.places() { place + 1 } else { 0 };
             if let Some(peer) = self.book.home(place).and_then(|_| self.fleet.at(place)) {
