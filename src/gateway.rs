@@ -61,7 +61,8 @@
 //! # What strangers can do
 //!
 //! Anybody can send anything. A bad datagram is dropped and counted. Strangers cost a hash and a
-//! challenge each, within caps ([`GatewayConfig`]), and no memory. Whoever sees the datagrams
+//! challenge each, with keys two digests, within caps ([`GatewayConfig`]), and no memory. An answer admits
+//! once. Whoever sees the datagrams
 //! of a peer can forge all that the peer could say. Whoever does not must guess 32 bits of the
 //! peer's epoch to end it or to speak for it, if the peer answers no challenge but its own (whose
 //! handle is the peer's epoch), and to answer its pings the gateway's epoch and a masked stamp
@@ -85,6 +86,8 @@ mod book;
 mod burst;
 mod config;
 mod join;
+#[cfg(feature = "auth")]
+mod moves;
 mod outlet;
 mod pings;
 mod pongs;
@@ -93,6 +96,7 @@ mod sealed;
 mod seals;
 mod secret;
 mod stats;
+mod stays;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -126,6 +130,9 @@ pub struct Gateway<D: Detector = Deadline> {
     secret: Secret,
     joins: Budget,
     challenges: Budget,
+    /// Sealed hellos of strangers that are verified.
+    #[cfg(feature = "auth")]
+    trials: Budget,
     /// The oldest ping whose pong can still mean anything: its age in nanoseconds.
     oldest: u64,
     stats: GatewayStats,
@@ -174,6 +181,8 @@ impl<D: Detector> Gateway<D> {
             book: Book::new(secret, config.peers, slots, config.per_source.is_some()),
             joins: config.joins()?,
             challenges: config.challenges()?,
+            #[cfg(feature = "auth")]
+            trials: config.challenges()?,
             oldest: oldest.unwrap_or(u64::MAX),
             fleet,
             config,

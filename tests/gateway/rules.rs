@@ -317,9 +317,9 @@ fn a_peer_begins_anew() {
     let (new, _) = world.out.joined[1];
     assert_eq!(new, Handle::new(old.slot(), old.epoch() + 1));
     assert_eq!((world.gateway.len(), world.gateway.stats().restarted), (1, 1));
-    // The same answer again is of the same own epoch.
+    // The same answer again is void, since the stay before has ended.
     world.say(host(1), &pong(&challenge));
-    assert_eq!((world.out.joined.len(), world.gateway.stats().unwanted), (2, 1));
+    assert_eq!((world.out.joined.len(), world.gateway.stats().answers_bad), (2, 1));
     world.say(host(1), &Frame::Goodbye { epoch: 9, reason: 0 });
     assert_eq!(world.gateway.len(), 1, "9 is no more");
     world.say(host(1), &Frame::Goodbye { epoch: 10, reason: 0 });
