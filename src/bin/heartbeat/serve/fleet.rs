@@ -1,6 +1,7 @@
 //! A gateway on each core: peers that join over UDP are watched, all of them.
 
 mod report;
+mod turns;
 mod worker;
 
 use alloc::sync::Arc;
