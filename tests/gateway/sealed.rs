@@ -1,6 +1,7 @@
 //! A gateway with keys.
 
 mod floods;
+mod followed;
 mod moves;
 mod replays;
 
@@ -133,6 +134,12 @@ impl Peer {
         let mut out = [0; MAX_FRAME];
         let len = self.sealer.seal(&keys(), frame, &mut out).expect("fits");
         out[..len].to_vec()
+    }
+
+    /// A ping of its own that names it, wherever it comes from.
+    fn speak(&mut self, handle: Handle, now: u64) -> Vec<u8> {
+        let (id, stamp) = (PingId::new(self.epoch, 7), now - self.since);
+        self.seal(&Frame::Ping { id, handle: handle.slot().into(), stamp, status: None })
     }
 
     fn open(&mut self, bytes: &[u8], now: u64) -> Option<Frame> {

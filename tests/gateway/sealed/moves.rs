@@ -3,12 +3,6 @@
 use super::*;
 
 impl Peer {
-    /// A ping of its own that names it, wherever it comes from.
-    fn speak(&mut self, handle: Handle, now: u64) -> Vec<u8> {
-        let (id, stamp) = (PingId::new(self.epoch, 7), now - self.since);
-        self.seal(&Frame::Ping { id, handle: handle.slot().into(), stamp, status: None })
-    }
-
     /// What it answers to the only datagram of these, which is for that address.
     fn answer(&mut self, sent: &[(SocketAddr, Vec<u8>)], at: SocketAddr, now: u64) -> Vec<u8> {
         let [(to, bytes)] = sent else { panic!("{sent:?}") };
