@@ -26,8 +26,8 @@ enum Fate {
 enum Op {
     /// So many milliseconds; what the peer says to it.
     Pass(u64, Fate),
-    /// The peer pings, and names its slot.
-    Speaks(Fate),
+    /// The peer pings, and names its slot; and what it says to what comes of it.
+    Speaks(Fate, Fate),
     Moves(u32),
     /// Something that the peer has said, from anywhere.
     Replay(usize, u32),
@@ -58,26 +58,26 @@ impl Chase {
             let frame = self.peer.open(&bytes, self.world.now).expect("sealed for it");
             if let Frame::Ping { .. } = frame {
                 let answer = self.peer.seal(&pong(&frame));
-                self.say(&answer, fate);
+                self.say(&answer, fate, Fate::Arrives);
             }
         }
     }
 
-    fn say(&mut self, bytes: &[u8], fate: Fate) {
+    fn say(&mut self, bytes: &[u8], fate: Fate, then: Fate) {
         self.said.push(bytes.to_vec());
         if let Fate::Overtaken(from) = fate {
             let sent = self.world.say(host(from), bytes);
-            self.deliver(sent, Fate::Arrives);
+            self.deliver(sent, then);
         }
         if !matches!(fate, Fate::KeptBack) {
             let sent = self.world.say(self.peer.at, bytes);
-            self.deliver(sent, fate);
+            self.deliver(sent, then);
         }
     }
 
-    fn speak(&mut self, fate: Fate) {
+    fn speak(&mut self, fate: Fate, then: Fate) {
         let own = self.peer.speak(self.handle, self.world.now);
-        self.say(&own, fate);
+        self.say(&own, fate, then);
     }
 
     /// Whether there is still a peer.
@@ -87,7 +87,7 @@ impl Chase {
                 let sent = self.world.pass(millis * MS);
                 self.deliver(sent, fate);
             }
-            Op::Speaks(fate) => self.speak(fate),
+            Op::Speaks(fate, then) => self.speak(fate, then),
             Op::Moves(to) => {
                 self.peer.at = host(to);
                 self.been.insert(host(to));
@@ -106,7 +106,7 @@ impl Chase {
 
     /// Left alone, it is where the peer is as soon as that speaks.
     fn find(&mut self) {
-        self.speak(Fate::Arrives);
+        self.speak(Fate::Arrives, Fate::Arrives);
         assert_eq!(self.world.gateway.address(self.handle), Ok(self.peer.at));
     }
 }
@@ -121,7 +121,7 @@ fn op() -> impl Strategy<Value = Op> {
     };
     prop_oneof![
         6 => (1..200_u64, fate()).prop_map(|(millis, fate)| Op::Pass(millis, fate)),
-        3 => fate().prop_map(Op::Speaks),
+        3 => (fate(), fate()).prop_map(|(fate, then)| Op::Speaks(fate, then)),
         1 => (0..OWN).prop_map(Op::Moves),
         4 => (0..6_usize, 0..HOSTS).prop_map(|(which, from)| Op::Replay(which, from)),
     ]

@@ -198,6 +198,12 @@ fn an_answer_that_was_overtaken_moves_nobody() {
     assert_eq!(world.say(host(2), &held_back), []);
     assert_eq!(world.gateway.address(handle), Ok(host(1)));
     assert_eq!((world.gateway.stats().moved, world.gateway.stats().pongs_moved), (0, 1));
+    // Nor is it asked where it was when it said what comes now.
+    let held_back = peer.speak(handle, world.now);
+    let own = peer.speak(handle, world.now);
+    assert_eq!(world.say(host(1), &own).len(), 1);
+    assert_eq!(world.say(host(2), &held_back), []);
+    assert_eq!((world.gateway.stats().probes, world.gateway.stats().unwanted), (1, 1));
 }
 
 /// GW12: what the peer said from its old address before it moved, and comes late, does not bring it back.
