@@ -61,7 +61,8 @@
 //! # What strangers can do
 //!
 //! Anybody can send anything. A bad datagram is dropped and counted. Strangers cost a hash and a
-//! challenge each, within caps ([`GatewayConfig`]), and no memory. Whoever sees the datagrams
+//! challenge each, with keys two digests, within caps ([`GatewayConfig`]), and no memory. An answer admits
+//! once. Whoever sees the datagrams
 //! of a peer can forge all that the peer could say. Whoever does not must guess 32 bits of the
 //! peer's epoch to end it or to speak for it, if the peer answers no challenge but its own (whose
 //! handle is the peer's epoch), and to answer its pings the gateway's epoch and a masked stamp
@@ -85,6 +86,8 @@ mod book;
 mod burst;
 mod config;
 mod join;
+#[cfg(feature = "auth")]
+mod moves;
 mod outlet;
 mod pings;
 mod pongs;
@@ -93,6 +96,7 @@ mod sealed;
 mod seals;
 mod secret;
 mod stats;
+mod stays;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -126,6 +130,9 @@ pub struct Gateway<D: Detector = Deadline> {
     secret: Secret,
     joins: Budget,
     challenges: Budget,
+    /// Sealed hellos of strangers that are verified.
+    #[cfg(feature = "auth")]
+    trials: Budget,
     /// The oldest ping whose pong can still mean anything: its age in nanoseconds.
     oldest: u64,
     stats: GatewayStats,
@@ -138,6 +145,12 @@ pub struct Gateway<D: Detector = Deadline> {
 
 /// Peers whose end one call of [`Gateway::advance`] brings, at most.
 const ENDS: usize = 64;
+
+/// Places that a farewell looks at for each peer of its budget.
+const LOOKS: usize = 8;
+
+/// And so many in any case: a fleet's first peers may lie that far apart.
+const CHUNK: usize = 1024;
 
 impl<D: Detector> Gateway<D> {
     /// The reason of the goodbye to a peer that was declared dead.
@@ -168,6 +181,8 @@ impl<D: Detector> Gateway<D> {
             book: Book::new(secret, config.peers, slots, config.per_source.is_some()),
             joins: config.joins()?,
             challenges: config.challenges()?,
+            #[cfg(feature = "auth")]
+            trials: config.challenges()?,
             oldest: oldest.unwrap_or(u64::MAX),
             fleet,
             config,
@@ -250,10 +265,13 @@ impl<D: Detector> Gateway<D> {
     }
 
     /// Gives up at most `budget` peers on purpose, as [`remove`](Self::remove) does, and all of
-    /// them in as many calls as it takes: pace them, since each answers to somebody.
+    /// them in as many calls as it takes: pace them, since each answers to somebody. A call looks at
+    /// eight places for each peer of its budget, and at 1024 at least; where those are empty, it tells
+    /// nobody and is pending all the same.
     pub fn farewell<O: Outlet>(&mut self, now: Timestamp, budget: usize, out: &mut O) -> Progress {
-        let mut left = budget;
-        while !self.is_empty() && left > 0 {
+        let (mut left, mut looks) = (budget, budget.saturating_mul(LOOKS).max(CHUNK));
+        while !self.is_empty() && left > 0 && looks > 0 {
+            looks -= 1;
             let place = self.farewell;
             self.farewell = if place + 1 < self.book.places() { place + 1 } else { 0 };
             if let Some(peer) = self.book.home(place).and_then(|_| self.fleet.at(place)) {

@@ -8,15 +8,19 @@ pub(super) struct Address {
     /// An IPv4 address in its mapped form.
     ip: [u8; 16],
     port: u16,
-    /// The scope of a link-local address, or [`V4`].
+    /// The scope, [`V4`], or [`WIDE`].
     scope: u16,
 }
 
 /// Told apart from the same address as a socket for both families writes it.
 const V4: u16 = u16::MAX;
 
+/// A scope with more digits lies within the address, in the zeros that a link-local one has there (RFC
+/// 4291 section 2.5.6). Systems number links by up to 32 bits, and no address but such a one has a scope.
+const WIDE: u16 = V4 - 1;
+
 impl Address {
-    /// `None`: a scope that no interface has.
+    /// `None`: a scope of 65,534 or more at an address that belongs to no link.
     #[inline]
     pub(super) fn new(from: SocketAddr) -> Option<Self> {
         let port = from.port();
@@ -25,8 +29,11 @@ impl Address {
                 Some(Self { ip: from.ip().to_ipv6_mapped().octets(), port, scope: V4 })
             }
             SocketAddr::V6(from) => {
-                let scope = u16::try_from(from.scope_id()).ok().filter(|scope| *scope != V4)?;
-                Some(Self { ip: from.ip().octets(), port, scope })
+                let (ip, scope) = (from.ip().octets(), from.scope_id());
+                match u16::try_from(scope) {
+                    Ok(scope) if scope < WIDE => Some(Self { ip, port, scope }),
+                    _ => Some(Self { ip: widened(ip, scope)?, port, scope: WIDE }),
+                }
             }
         }
     }
@@ -37,8 +44,11 @@ impl Address {
             let [.., a, b, c, d] = self.ip;
             SocketAddr::from((Ipv4Addr::new(a, b, c, d), self.port))
         } else {
-            let ip = Ipv6Addr::from(self.ip);
-            SocketAddr::V6(SocketAddrV6::new(ip, self.port, 0, self.scope.into()))
+            let (ip, scope) = match self.scope {
+                WIDE => narrowed(self.ip),
+                scope => (self.ip, scope.into()),
+            };
+            SocketAddr::V6(SocketAddrV6::new(ip.into(), self.port, 0, scope))
         }
     }
 
@@ -68,6 +78,26 @@ impl Address {
     }
 }
 
+/// With the scope in its zeros.
+#[cold]
+fn widened(mut ip: [u8; 16], scope: u32) -> Option<[u8; 16]> {
+    let [0xfe, 0x80..=0xbf, zeros @ .., _, _, _, _, _, _, _, _] = &mut ip else { return None };
+    let [_, _, place @ ..] = zeros;
+    if *place != [0; 4] {
+        return None;
+    }
+    *place = scope.to_be_bytes();
+    Some(ip)
+}
+
+#[cold]
+fn narrowed(mut ip: [u8; 16]) -> ([u8; 16], u32) {
+    let [_, _, _, _, place @ .., _, _, _, _, _, _, _, _] = &mut ip;
+    let scope = u32::from_be_bytes(*place);
+    *place = [0; 4];
+    (ip, scope)
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
@@ -89,8 +119,28 @@ mod tests {
             assert_eq!(kept.iter().position(|other| other == address), Some(nth), "unlike others");
         }
         let scope = |scope| SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 9, 0, scope));
-        assert_eq!(Address::new(scope(65535)), None);
-        assert_eq!(Address::new(scope(65536)), None);
+        assert!(Address::new(scope(65_533)).is_some());
+        assert_eq!(Address::new(scope(65_534)), None);
+        assert_eq!(Address::new(scope(65_536)), None);
+    }
+
+    #[test]
+    fn a_link_may_have_any_number() {
+        let scopes = [0, 1, 65_533, 65_534, 65_535, 65_536, u32::MAX];
+        let at = |ip: &str, scope| {
+            SocketAddr::V6(SocketAddrV6::new(ip.parse().expect("an address"), 9, 0, scope))
+        };
+        let all: Vec<_> = scopes.into_iter().map(|scope| at("fe80::1:2:3", scope)).collect();
+        let kept: Vec<_> = all.iter().map(|from| Address::new(*from).expect("kept")).collect();
+        for (nth, (from, address)) in all.iter().zip(&kept).enumerate() {
+            assert_eq!(address.socket(), *from);
+            assert_eq!(kept.iter().position(|other| other == address), Some(nth), "unlike others");
+        }
+        // No zeros for it.
+        for ip in ["fe80:0:1::2", "2001:db8::1", "fec0::1", "fe7f::1"] {
+            assert_eq!(Address::new(at(ip, 65_536)), None, "{ip}");
+            assert_eq!(Address::new(at(ip, 7)).map(|kept| kept.socket()), Some(at(ip, 7)));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use super::address::Address;
 use super::secret::Secret;
+use super::stays::Stays;
 
 /// What is kept of a peer beside its state: 24 bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +35,7 @@ pub(super) struct Book {
     /// Places, by address.
     places: HashTable<u32>,
     sources: HashTable<Source>,
+    stays: Stays,
     /// Whether sources are counted.
     counting: bool,
 }
@@ -52,6 +54,7 @@ impl Book {
             homes: Vec::with_capacity(slots),
             places: HashTable::with_capacity(room),
             sources: HashTable::with_capacity(if counting { room } else { 0 }),
+            stays: Stays::new(peers),
             counting,
         }
     }
@@ -71,6 +74,11 @@ impl Book {
     pub(super) fn find(&self, address: &Address) -> Option<u32> {
         let hash = self.secret.index(address);
         self.places.find(hash, |place| self.homes[*place as usize].address == *address).copied()
+    }
+
+    /// The number of this address, of which challenges to there are made.
+    pub(super) fn stay(&self, address: &Address) -> u32 {
+        self.stays.number(self.secret.index(address))
     }
 
     /// How many peers come from where this one does.
@@ -101,7 +109,9 @@ impl Book {
 
     /// The same peer began anew.
     pub(super) fn renew(&mut self, place: u32, epoch: u32) {
-        self.homes[place as usize].epoch = epoch;
+        let home = &mut self.homes[place as usize];
+        home.epoch = epoch;
+        self.stays.end(self.secret.index(&home.address));
     }
 
     /// The peer is somewhere else, where nobody was known.
@@ -116,6 +126,7 @@ impl Book {
     pub(super) fn leave(&mut self, place: u32) -> Option<Home> {
         let home = *self.home(place)?;
         let hash = self.secret.index(&home.address);
+        self.stays.end(hash);
         if let Ok(entry) = self.places.find_entry(hash, |known| *known == place) {
             entry.remove();
         }

@@ -93,7 +93,8 @@ impl GatewayConfig {
     }
 
     /// The most challenges sent in a second, 1 to 10^9, and as many at once: forged senders can
-    /// bring about so many datagrams, none longer than theirs. Default: 4000. Where more is forged
+    /// bring about so many datagrams, none longer than theirs. With keys so many sealed hellos of
+    /// strangers are verified, too: two digests each, at most. Default: 4000. Where more is forged
     /// than that, honest strangers are drowned out; peers that joined are not.
     #[must_use]
     pub const fn challenges_per_second(mut self, most: u32) -> Self {

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use super::address::Address;
 use super::book::Home;
 use super::pongs::Pong;
+use super::secret::Asked;
 use super::{Gateway, Gone, Outlet};
 use crate::codec::{Frame, Link, MAX_FRAME, datagram};
 use crate::detector::Detector;
@@ -75,12 +76,17 @@ impl<D: Detector> Gateway<D> {
     /// GW2: nothing is kept of a stranger but what it must bring back.
     fn challenge<O: Outlet>(&mut self, now: Timestamp, address: Address, epoch: u32, out: &mut O) {
         if self.may_challenge(now, &address) {
-            let tick = tick(now);
-            let stamp = self.secret.challenge(&address, epoch, tick);
-            let id = PingId::new(0, tick);
+            let asked = self.asked(address, epoch, tick(now));
+            let stamp = self.secret.challenge(&asked);
+            let id = PingId::new(0, asked.tick);
             let ping = Frame::Ping { id, handle: epoch.into(), stamp, status: None };
             self.send_to(address.socket(), &ping, out);
         }
+    }
+
+    /// What a challenge of that tick is made of.
+    pub(super) fn asked(&self, address: Address, epoch: u32, tick: u32) -> Asked {
+        Asked { address, epoch, tick, stay: self.book.stay(&address) }
     }
 
     /// GW4: whether one more may be challenged, who must be counted as such then.
@@ -106,7 +112,8 @@ impl<D: Detector> Gateway<D> {
         let epoch = pong.handle as u32;
         let fresh = tick(now).wrapping_sub(sent) <= 1;
         let whole = u64::from(epoch) == pong.handle && epoch != 0;
-        if !fresh || !whole || self.secret.challenge(&address, epoch, sent) != pong.stamp {
+        let asked = self.asked(address, epoch, sent);
+        if !fresh || !whole || self.secret.challenge(&asked) != pong.stamp {
             return self.stats.answers_bad += 1;
         }
         if let Some((peer, home)) = self.seat(now, address, epoch, out) {
@@ -185,7 +192,7 @@ impl<D: Detector> Gateway<D> {
     }
 
     /// GW4: whether there is room for a stranger from there.
-    fn has_place(&mut self, address: &Address) -> bool {
+    pub(super) fn has_place(&mut self, address: &Address) -> bool {
         if self.fleet.len() >= self.config.peers as usize {
             self.stats.refused_full += 1;
             return false;

@@ -1,13 +1,14 @@
 //! A gateway with keys: every frame is sealed but the two hellos that exchange the nonces
-//! (rules GW11, GW12).
+//! (rule GW11).
 
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::address::Address;
+use super::book::Home;
 use super::join::tick;
 use super::pongs::Pong;
-use super::seals::{Pair, Seals};
+use super::seals::{Opened, Pair, Seals};
 use super::{Gateway, Outlet};
 use crate::codec::auth::{KeyRing, Opener, SEAL_LEN, Sealer};
 use crate::codec::{Frame, Hello, datagram};
@@ -24,8 +25,8 @@ impl<D: Detector> Gateway<D> {
     /// the same: whoever has the keys can join, and can forge what others say if it sees their
     /// datagrams.
     ///
-    /// A peer that moves to another address takes its place along, by its next pong. Peers that joined
-    /// before are found dead: call it at the beginning. Each peer costs about 100 bytes more,
+    /// A peer that speaks from another address is asked there, and goes on there when it has answered:
+    /// within a round trip of a pong, or of a ping that names its slot. Peers that joined before are found dead: call it at the beginning. Each peer costs about 100 bytes more,
     /// each frame a digest or two.
     #[must_use]
     pub fn with_keys(self, keys: KeyRing) -> Self {
@@ -54,22 +55,13 @@ impl<D: Detector> Gateway<D> {
         if let (Frame::Hello(hello), CLEAR_HELLO) = (claimed, bytes.len()) {
             return self.greet(now, address, &hello, out);
         }
-        // Whose it claims to be; nothing of it counts before the tag is verified.
-        let peer = match claimed {
-            Frame::Pong { id, handle, .. } => self.named(id.epoch(), handle),
-            _ => self.book.find(&address).and_then(|place| self.fleet.at(place)),
-        };
+        let peer = self.claimed(&address, &claimed);
         let opened = peer.and_then(|peer| Some((peer, self.seals.open(peer.place(), bytes, now)?)));
         match (opened, claimed) {
-            (Some((peer, frame)), _) => self.authentic(now, peer, address, &frame, out),
+            (Some((peer, opened)), _) => self.authentic(now, peer, address, &opened, out),
             (None, Frame::Hello(hello)) => self.admit_sealed(now, address, &hello, bytes, out),
             (None, _) => self.stats.unsealed += 1,
         }
-    }
-
-    fn named(&self, epoch: u32, handle: u64) -> Option<Handle> {
-        let peer = Handle::new(u32::try_from(handle).ok()?, epoch);
-        self.fleet.contains(peer).then_some(peer)
     }
 
     /// The peer itself said so.
@@ -78,19 +70,25 @@ impl<D: Detector> Gateway<D> {
         now: Timestamp,
         peer: Handle,
         address: Address,
-        frame: &Frame,
+        opened: &Opened,
         out: &mut O,
     ) {
         let Some(home) = self.book.home(peer.place()).copied() else { return };
-        let epoch = match *frame {
+        let (at, newest) = (Home { address, ..home }, opened.newest);
+        let epoch = match opened.frame {
             Frame::Pong { id, handle, stamp, hold, calm, .. } => {
                 let pong = Pong { id, handle, stamp, hold, calm };
-                let Some(input) = self.proven(now, address.socket(), &pong) else { return };
-                // GW12: it has moved.
-                if home.address != address && !self.moved(peer, &home.address, address) {
+                let slot = peer.slot().into();
+                let told = Pong { handle: slot, ..pong };
+                let Some(input) = self.proven(now, address.socket(), &told) else { return };
+                let here = home.address == address;
+                if !here && !self.elsewhere(now, peer, at, &pong, newest, out) {
                     return self.stats.pongs_moved += 1;
                 }
                 return self.hear(now, &[input], out);
+            }
+            Frame::Ping { .. } if home.address != address => {
+                return self.called(now, peer, at, newest, out);
             }
             Frame::Ping { id, .. } | Frame::Beacon { id, .. } => id.epoch(),
             Frame::Hello(hello) => hello.epoch(),
@@ -98,22 +96,10 @@ impl<D: Detector> Gateway<D> {
             Frame::Unknown { .. } => 0,
         };
         if epoch == home.epoch {
-            self.spoken(now, peer, frame, out);
+            self.spoken(now, peer, &opened.frame, out);
         } else {
             self.stats.unwanted += 1;
         }
-    }
-
-    /// Whether there is room for it at its new address.
-    fn moved(&mut self, peer: Handle, from: &Address, to: Address) -> bool {
-        // Within its source it is none more.
-        let may = |gateway: &mut Self| from.source() == to.source() || gateway.has_source(&to);
-        let free = self.book.find(&to).is_none() && may(self);
-        if free {
-            self.book.relocate(peer.place(), to);
-            self.stats.moved += 1;
-        }
-        free
     }
 
     /// GW11: a hello in the clear brings back another one, whose nonce is the challenge.
@@ -125,7 +111,8 @@ impl<D: Detector> Gateway<D> {
         if !self.may_challenge(now, &address) {
             return;
         }
-        let nonce = self.secret.nonce(&address, epoch, hello.nonce(), tick(now));
+        let asked = self.asked(address, epoch, tick(now));
+        let nonce = self.secret.nonce(&asked, hello.nonce());
         if let Some(hello) = greeting(0, nonce) {
             self.send_to(address.socket(), &Frame::Hello(hello), out);
         }
@@ -141,15 +128,20 @@ impl<D: Detector> Gateway<D> {
         out: &mut O,
     ) {
         let (epoch, theirs) = (hello.epoch(), hello.nonce());
-        // A hello of a connection before has a nonce from before this one's: it is a replay.
-        let before = self.book.find(&address).and_then(|place| self.seals.agreed(place));
+        // Before the digests: what they cost must not depend on what strangers send.
+        if self.book.find(&address).is_none() && !self.has_place(&address) {
+            return;
+        }
+        if !self.trials.take(now) {
+            return self.stats.answers_capped += 1;
+        }
         let agreed = [0, 1].into_iter().find_map(|age| {
-            let sent = tick(now).checked_sub(age).filter(|sent| before < Some(*sent))?;
-            let ours = self.secret.nonce(&address, epoch, theirs, sent);
+            let asked = self.asked(address, epoch, tick(now).checked_sub(age)?);
+            let ours = self.secret.nonce(&asked, theirs);
             let mut opener = Opener::new(ours, theirs).ok()?;
             opener.open(self.seals.keys()?, bytes, now).ok()?;
             let sealer = Sealer::new(ours, theirs).ok()?;
-            Some((ours, Pair { sealer, opener, agreed: tick(now) }))
+            Some((ours, Pair { sealer, opener }))
         });
         let Some((ours, pair)) = agreed else {
             return self.stats.answers_bad += 1;

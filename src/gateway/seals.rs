@@ -78,8 +78,15 @@ struct Keyed {
 pub(super) struct Pair {
     pub(super) sealer: Sealer,
     pub(super) opener: Opener,
-    /// The tick at which it did.
-    pub(super) agreed: u32,
+}
+
+/// A frame of a peer.
+#[cfg(feature = "auth")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    pub(super) frame: Frame,
+    /// It was sealed after all that came from that peer before.
+    pub(super) newest: bool,
 }
 
 #[cfg(feature = "auth")]
@@ -113,16 +120,12 @@ impl Seals {
         }
     }
 
-    /// The tick at which the peer in this place agreed on how it seals.
-    pub(super) fn agreed(&self, place: u32) -> Option<u32> {
-        let pair = self.keyed.as_ref()?.pairs.get(place as usize)?.as_ref()?;
-        Some(pair.agreed)
-    }
-
     /// What the peer in this place has sealed; `None`: it was not that peer, or not now.
-    pub(super) fn open(&mut self, place: u32, bytes: &[u8], now: Timestamp) -> Option<Frame> {
+    pub(super) fn open(&mut self, place: u32, bytes: &[u8], now: Timestamp) -> Option<Opened> {
         let Keyed { keys, pairs } = self.keyed.as_mut()?;
-        let pair = pairs.get_mut(place as usize)?.as_mut()?;
-        pair.opener.open(keys, bytes, now).ok()
+        let opener = &mut pairs.get_mut(place as usize)?.as_mut()?.opener;
+        let before = opener.newest();
+        let frame = opener.open(keys, bytes, now).ok()?;
+        Some(Opened { frame, newest: opener.newest() > before })
     }
 }

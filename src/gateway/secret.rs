@@ -21,6 +21,18 @@ enum Purpose {
     Index,
     #[cfg(feature = "auth")]
     Nonce,
+    #[cfg(feature = "auth")]
+    Probe,
+}
+
+/// Who is challenged, and when: what an answer must fit.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) address: Address,
+    pub(super) epoch: u32,
+    pub(super) tick: u32,
+    /// The number of the address then.
+    pub(super) stay: u32,
 }
 
 impl Secret {
@@ -29,21 +41,30 @@ impl Secret {
     }
 
     /// The stamp of a challenge (rule GW2). The full strength of `SipHash`-2-4: it is a MAC.
-    pub(super) fn challenge(&self, address: &Address, epoch: u32, tick: u32) -> u64 {
-        self.proof(Purpose::Challenge, address, epoch, tick, 0)
+    pub(super) fn challenge(&self, to: &Asked) -> u64 {
+        self.proof(Purpose::Challenge, to, 0)
     }
 
     /// The nonce of a hello (rule GW11), which is a challenge, too.
     #[cfg(feature = "auth")]
-    pub(super) fn nonce(&self, address: &Address, epoch: u32, theirs: u64, tick: u32) -> u64 {
-        self.proof(Purpose::Nonce, address, epoch, tick, theirs)
+    pub(super) fn nonce(&self, to: &Asked, theirs: u64) -> u64 {
+        self.proof(Purpose::Nonce, to, theirs)
     }
 
-    fn proof(&self, purpose: Purpose, at: &Address, epoch: u32, tick: u32, theirs: u64) -> u64 {
-        let mut hasher = SipHasher24::new_with_keys(self.key[0], self.key[1]);
-        let rest = u64::from(epoch) << 32 | u64::from(tick);
+    /// What a probe to this address bears (rule GW12). Half a hash: only the peer could guess.
+    #[cfg(feature = "auth")]
+    pub(super) fn probe(&self, peer: Handle, at: &Address) -> u32 {
+        let peer = u64::from(peer.slot()) << 32 | u64::from(peer.epoch());
         let [a, b, c] = at.words();
-        for word in [purpose as u64, a, b, c, rest, theirs] {
+        // Not zero: the handle field of any other ping has zeros there.
+        (self.short(Purpose::Probe, &[peer, a, b], c) as u32).max(1)
+    }
+
+    fn proof(&self, purpose: Purpose, to: &Asked, theirs: u64) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.key[0], self.key[1]);
+        let [a, b, c] = to.address.words();
+        let when = u64::from(to.epoch) << 32 | u64::from(to.tick);
+        for word in [purpose as u64, a, b, c, when, theirs, to.stay.into()] {
             hasher.write_u64(word);
         }
         hasher.finish()

@@ -20,12 +20,14 @@ pub struct GatewayStats {
     pub pongs_stale: u64,
     /// Pongs for another shard.
     pub pongs_misrouted: u64,
-    /// Pongs from another address than their peer's.
+    /// Pongs from another address than their peer's; with keys those that do not move it there.
     pub pongs_moved: u64,
     /// Pongs whose stamp was never sent.
     pub pongs_forged: u64,
     /// With keys: frames that were not sealed by their peer, or were replayed.
     pub unsealed: u64,
+    /// With keys: peers that spoke from another address, and were asked there.
+    pub probes: u64,
     /// With keys: peers that went on at another address.
     pub moved: u64,
     /// Challenges sent.
@@ -34,6 +36,9 @@ pub struct GatewayStats {
     pub challenges_capped: u64,
     /// Answers to challenges that were never sent to that address, or too long ago.
     pub answers_bad: u64,
+    /// With keys: sealed hellos of strangers that were not verified, because there were too many in a
+    /// second.
+    pub answers_capped: u64,
     /// Strangers refused because all places are taken.
     pub refused_full: u64,
     /// Strangers refused because their source has all the peers that it may.
@@ -66,10 +71,12 @@ impl AddAssign<&Self> for GatewayStats {
             pongs_moved,
             pongs_forged,
             unsealed,
+            probes,
             moved,
             challenges,
             challenges_capped,
             answers_bad,
+            answers_capped,
             refused_full,
             refused_source,
             refused_rate,
@@ -89,10 +96,12 @@ impl AddAssign<&Self> for GatewayStats {
             (pongs_moved, other.pongs_moved),
             (pongs_forged, other.pongs_forged),
             (unsealed, other.unsealed),
+            (probes, other.probes),
             (moved, other.moved),
             (challenges, other.challenges),
             (challenges_capped, other.challenges_capped),
             (answers_bad, other.answers_bad),
+            (answers_capped, other.answers_capped),
             (refused_full, other.refused_full),
             (refused_source, other.refused_source),
             (refused_rate, other.refused_rate),
@@ -124,6 +133,7 @@ impl GatewayStats {
 
     /// Strangers that were refused by a cap.
     pub const fn refused(&self) -> u64 {
-        self.challenges_capped + self.refused_full + self.refused_source + self.refused_rate
+        let capped = self.challenges_capped + self.answers_capped;
+        capped + self.refused_full + self.refused_source + self.refused_rate
     }
 }

@@ -1,15 +1,15 @@
 //! `heartbeat serve --udp ADDR --fleet`: tiny peers join, are pinged, leave, die, and are told.
 
 use core::time::Duration;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
-use std::process::ChildStdout;
+use std::process::{ChildStdout, Command, Stdio};
 
 use heartbeat_proto::codec::auth::{KeyRing, Opener, Sealer};
 use heartbeat_proto::codec::{Frame, Hello, MAX_FRAME, datagram};
 use heartbeat_proto::{Limits, PingId, Timestamp, Wish};
 
-use crate::process::{Directory, PATIENCE, Running, line_with, run, server_with, text};
+use crate::process::{Directory, PATIENCE, Running, heartbeat, line_with, run, server_with, text};
 
 /// A ping every 600 ms; dead after a time in which a busy machine gets to answer one.
 const QUICK: [&str; 6] = ["--interval", "600ms", "--timeout", "1800ms", "--attempts", "2"];
@@ -171,6 +171,30 @@ fn a_port_that_is_taken_is_refused() {
         let second = ["serve", "--udp", &address, "--fleet", "--threads", "2"];
         assert_eq!(Running::start(&second).code_within(PATIENCE), Some(1), "{threads}");
     }
+}
+
+/// A thread that cannot work ends the program: its share of the peers would be watched by nobody.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_that_dies_ends_the_program() {
+    let serve = ["serve", "--udp", "127.0.0.1:0", "--fleet", "--threads", "8"];
+    // So few files that all sockets can be bound, and not each be split.
+    for files in 10..100 {
+        let program = heartbeat(&serve);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -n $0 && exec \"$@\"", &files.to_string()]);
+        limited.arg(program.get_program()).args(program.get_args());
+        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut gateway = Running::of(limited);
+        let mut lines = gateway.lines();
+        let listens = lines.by_ref().lines().any(|line| line.unwrap().contains("listening on "));
+        if listens {
+            assert_eq!(gateway.code_within(PATIENCE), Some(1), "with {files} files");
+            line_with(&mut gateway.errors(), "heartbeat: fleet-");
+            return;
+        }
+    }
+    panic!("it never listened");
 }
 
 /// Rules under which nobody is ever forgotten who is gone would fill all places.

@@ -38,7 +38,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let child = heartbeat(args).spawn().expect("the program starts");
+        Self::of(heartbeat(args))
+    }
+
+    pub(crate) fn of(mut command: Command) -> Self {
+        let child = command.spawn().expect("the program starts");
         let (alive, watched) = channel();
         let id = child.id().to_string();
         spawn(move || {

@@ -1,5 +1,6 @@
 //! Where two things meet that are seldom used together.
 
+use core::net::{SocketAddr, SocketAddrV6};
 use core::time::Duration;
 
 use heartbeat_proto::codec::Frame;
@@ -52,6 +53,29 @@ fn a_lost_peer_that_is_given_up_is_told() {
     let told = [(host(1), goodbye(peers[0])), (host(2), goodbye(peers[1]))];
     assert_eq!(world.out.sent, told);
     assert_eq!((world.gateway.len(), world.gateway.stats().removed), (0, 2));
+}
+
+/// GW2, GW5: a peer on a link whose number is large is one like any other, and another one than on the
+/// link beside it; only a number that no system gives such an address names nobody.
+#[test]
+fn links_may_have_any_number() {
+    let at = |ip: &str, scope| {
+        SocketAddr::V6(SocketAddrV6::new(ip.parse().expect("an address"), 7007, 0, scope))
+    };
+    let mut world = World::new();
+    let scopes = [0, 1, 65_533, 65_534, 65_535, 65_536, 1 << 20, u32::MAX];
+    let peers = scopes.map(|scope| world.join(at("fe80::1:2", scope), 9));
+    for (peer, scope) in peers.into_iter().zip(scopes) {
+        assert_eq!(world.gateway.address(peer), Ok(at("fe80::1:2", scope)));
+        assert_eq!(world.gateway.find(at("fe80::1:2", scope)), Some(peer));
+    }
+    let sent = world.pass(SEC, |_| true);
+    assert!(scopes.iter().all(|scope| sent.iter().any(|(to, _)| *to == at("fe80::1:2", *scope))));
+    assert_eq!(world.gateway.fleet().count(Liveness::Alive), scopes.len());
+    let dropped = world.gateway.stats().malformed;
+    assert_eq!(world.say(at("2001:db8::1", 65_536), &ping(9)), []);
+    assert_eq!(world.gateway.stats().malformed, dropped + 1);
+    assert_eq!(world.say(at("2001:db8::1", 3), &ping(9)).len(), 1);
 }
 
 fn guarded(config: Config, caps: GatewayConfig) -> World {

@@ -82,8 +82,7 @@ fn a_datagram_is_one_whole_frame() {
     assert_eq!(world.gateway.fleet().peer(peer).expect("a peer"), before);
 }
 
-/// GW3: an old challenge's answer, played again: in its time it can only begin again what the address's
-/// owner had begun, and that is found dead; after it, nothing.
+/// GW3: an answer admits once: played again it does nothing, not even when the peer has left.
 #[test]
 fn replays_of_an_answer() {
     let mut world = World::new();
@@ -97,12 +96,44 @@ fn replays_of_an_answer() {
     assert_eq!((world.gateway.len(), world.out.joined.len()), (1, 1));
     world.say(host(1), &Frame::Goodbye { epoch: 9, reason: 0 });
     world.say(host(1), &answer);
-    assert_eq!(world.gateway.len(), 1);
-    world.pass(3 * SEC, |_| false);
-    assert_eq!(world.gateway.len(), 0, "nobody was there");
-    world.now += 2 << 32;
+    assert_eq!(world.gateway.len(), 0, "nobody is there");
+    assert_eq!(world.out.gone.len(), 1);
+    // The peer itself may come back at once.
+    world.join(host(1), 9);
     world.say(host(1), &answer);
-    assert_eq!(world.gateway.len(), 0);
+    assert_eq!((world.gateway.len(), world.out.joined.len()), (1, 2));
+}
+
+/// GW3: an answer that comes twice, late, does not bring back the connection before, for which the living
+/// one would be given up.
+#[test]
+fn a_late_answer_does_not_end_the_next_connection() {
+    let mut world = World::new();
+    let answer = pong(&world.challenge(host(1), 9));
+    world.say(host(1), &answer);
+    let challenge = world.challenge(host(1), 10);
+    world.say(host(1), &pong(&challenge));
+    let (new, _) = *world.out.joined.last().expect("it began anew");
+    world.say(host(1), &answer);
+    assert_eq!(world.gateway.find(host(1)), Some(new));
+    assert_eq!((world.gateway.stats().restarted, world.gateway.stats().answers_bad), (1, 1));
+}
+
+/// GW3: a peer that ends voids the challenges of its own address; one of a thousand others at most shares
+/// its lot, and asks again.
+#[test]
+fn an_end_voids_few_challenges_of_others() {
+    let mut world = World::new();
+    let peer = world.join(host(0), 9);
+    let challenged: Vec<_> = (1..=3000).map(|n| (host(n), world.challenge(host(n), 9))).collect();
+    assert_eq!(world.gateway.find(host(0)), Some(peer));
+    world.say(host(0), &Frame::Goodbye { epoch: 9, reason: 0 });
+    world.now += SEC;
+    for (from, challenge) in challenged.iter().take(1000) {
+        world.say(*from, &pong(challenge));
+    }
+    let stats = *world.gateway.stats();
+    assert!(stats.answers_bad <= 3, "{stats:?}");
 }
 
 /// GW5: the handle of a peer that was forgotten names nobody, though its slot has another one, and even

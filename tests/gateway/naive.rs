@@ -137,13 +137,19 @@ impl Naive {
                     if why == Gone::Lost {
                         self.sent.push((at, Frame::Goodbye { epoch, reason: 1 }));
                     }
-                    self.gone.push((peer.handle, at, why));
+                    self.end(peer.handle, at, why);
                     self.peers.remove(&at);
                     return;
                 }
                 _ => {}
             }
         }
+    }
+
+    /// No answer to a challenge from before is good any more.
+    fn end(&mut self, peer: Handle, at: SocketAddr, why: Gone) {
+        self.gone.push((peer, at, why));
+        self.challenges.retain(|(to, ..)| *to != at);
     }
 
     fn tell(&mut self, at: SocketAddr, event: Event, answer: Option<Frame>, now: u64) {
@@ -213,7 +219,7 @@ impl Naive {
                 return;
             }
             Some(peer) => {
-                self.gone.push((peer.handle, from, Gone::Restarted));
+                self.end(peer.handle, from, Gone::Restarted);
                 peer.state.next_connection(&self.config, at)
             }
             None if !self.has_place(from) => return,

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use heartbeat_proto::codec::{Frame, Hello, PING_LEN};
-use heartbeat_proto::fleet::Handle;
+use heartbeat_proto::fleet::{Handle, Progress};
 use heartbeat_proto::gateway::{Gateway, GatewayConfig, Gone};
 use heartbeat_proto::{Config, Limits, Liveness, PingId, Reason, Timestamp, Wish};
 
@@ -266,9 +266,7 @@ fn the_caller_says_goodbye() {
     world.gateway.remove(peers[1], now, &mut world.out).expect("there");
     assert!(world.gateway.remove(peers[1], now, &mut world.out).is_err());
     let mut calls = 0;
-    while world.gateway.farewell(now, 2, &mut world.out)
-        == heartbeat_proto::fleet::Progress::Pending
-    {
+    while world.gateway.farewell(now, 2, &mut world.out) == Progress::Pending {
         calls += 1;
         assert_eq!(world.out.sent.len(), 1 + 2 * calls, "paced");
     }
@@ -283,6 +281,30 @@ fn the_caller_says_goodbye() {
     assert_eq!((world.out.gone.len(), world.gateway.stats().removed), (5, 5));
 }
 
+/// GW8: a farewell looks at so many places for each peer of its budget, not at all that are empty.
+#[test]
+fn a_farewell_is_done_in_small_steps() {
+    let caps = GatewayConfig::new().joins_per_second(9999).challenges_per_second(9999);
+    let mut world = World::with(quick(), caps);
+    let peers: Vec<_> = (0..6000).map(|n| world.join(host(n), 9)).collect();
+    let last = peers.iter().map(|peer| peer.place()).max();
+    for (n, peer) in peers.iter().enumerate() {
+        if Some(peer.place()) != last {
+            world.say(host(n as u32), &Frame::Goodbye { epoch: 9, reason: 0 });
+        }
+    }
+    assert_eq!(world.gateway.len(), 1);
+    let now = Timestamp::from_nanos(world.now);
+    let mut calls = 1;
+    while world.gateway.farewell(now, 10, &mut world.out) == Progress::Pending {
+        calls += 1;
+        assert!(calls < 100);
+    }
+    assert!(calls > 4, "6000 places in {calls} calls");
+    assert_eq!(world.out.sent.len(), 1);
+    assert_eq!(world.gateway.farewell(now, 0, &mut world.out), Progress::Done);
+}
+
 /// GW3: a peer that began anew proves it by a round trip; only then its next connection begins.
 #[test]
 fn a_peer_begins_anew() {
@@ -295,9 +317,9 @@ fn a_peer_begins_anew() {
     let (new, _) = world.out.joined[1];
     assert_eq!(new, Handle::new(old.slot(), old.epoch() + 1));
     assert_eq!((world.gateway.len(), world.gateway.stats().restarted), (1, 1));
-    // The same answer again is of the same own epoch.
+    // The same answer again is void, since the stay before has ended.
     world.say(host(1), &pong(&challenge));
-    assert_eq!((world.out.joined.len(), world.gateway.stats().unwanted), (2, 1));
+    assert_eq!((world.out.joined.len(), world.gateway.stats().answers_bad), (2, 1));
     world.say(host(1), &Frame::Goodbye { epoch: 9, reason: 0 });
     assert_eq!(world.gateway.len(), 1, "9 is no more");
     world.say(host(1), &Frame::Goodbye { epoch: 10, reason: 0 });

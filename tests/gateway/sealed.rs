@@ -1,5 +1,10 @@
 //! A gateway with keys.
 
+mod floods;
+mod followed;
+mod moves;
+mod replays;
+
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -50,6 +55,8 @@ struct Peer {
     at: SocketAddr,
     epoch: u32,
     nonce: u64,
+    /// When its clock began: its stamps count from here.
+    since: u64,
     sealer: Sealer,
     opener: Opener,
 }
@@ -82,7 +89,7 @@ impl World {
         let Ok(Frame::Hello(theirs)) = datagram::decode(answer) else { panic!("{answer:?}") };
         let sealer = Sealer::new(nonce, theirs.nonce()).expect("other nonces");
         let opener = Opener::new(nonce, theirs.nonce()).expect("other nonces");
-        Peer { at, epoch, nonce, sealer, opener }
+        Peer { at, epoch, nonce, since: self.now, sealer, opener }
     }
 
     fn join(&mut self, at: SocketAddr, epoch: u32) -> (Peer, Handle) {
@@ -127,6 +134,12 @@ impl Peer {
         let mut out = [0; MAX_FRAME];
         let len = self.sealer.seal(&keys(), frame, &mut out).expect("fits");
         out[..len].to_vec()
+    }
+
+    /// A ping of its own that names it, wherever it comes from.
+    fn speak(&mut self, handle: Handle, now: u64) -> Vec<u8> {
+        let (id, stamp) = (PingId::new(self.epoch, 7), now - self.since);
+        self.seal(&Frame::Ping { id, handle: handle.slot().into(), stamp, status: None })
     }
 
     fn open(&mut self, bytes: &[u8], now: u64) -> Option<Frame> {
@@ -215,82 +228,6 @@ fn a_sealed_hello_must_fit_the_challenge() {
     assert_eq!(new.slot(), world.out.joined[0].slot());
 }
 
-/// GW11: who saw a peer join can send that again while its nonce is good; but it does not bring back the
-/// connection before, for which the living one would be given up.
-#[test]
-fn a_replayed_hello_does_not_end_the_next_connection() {
-    let mut world = World::new(GatewayConfig::new());
-    let mut old = world.greet(host(1), 9);
-    let sealed = old.seal(&hello(9, old.nonce));
-    assert_eq!(world.say(host(1), &sealed).len(), 1);
-    // It begins anew as soon as it may.
-    world.now += 1 << 32;
-    let (mut peer, new) = world.join(host(1), 10);
-    let next = world.next_ping(&mut peer);
-    assert_eq!(world.say(host(1), &sealed), []);
-    let answer = peer.seal(&pong(&next));
-    let _ = world.say(host(1), &answer);
-    assert_eq!(world.liveness(new), Liveness::Alive);
-    assert_eq!(world.gateway.stats().restarted, 1);
-}
-
-/// GW11: at an address that has a peer the nonce must have been sent after that one was admitted, and
-/// not in the same 4.3 s: so none that was used before is good.
-#[test]
-fn a_next_connection_needs_a_later_nonce() {
-    let mut world = World::new(GatewayConfig::new());
-    let _ = world.join(host(1), 9);
-    let mut early = world.greet(host(1), 10);
-    let sealed = early.seal(&hello(10, early.nonce));
-    assert_eq!(world.say(host(1), &sealed), []);
-    assert_eq!((world.gateway.stats().answers_bad, world.gateway.stats().restarted), (1, 0));
-    world.now += 1 << 32;
-    let _ = world.join(host(1), 11);
-    assert_eq!(world.gateway.stats().restarted, 1);
-}
-
-/// GW12: a peer goes on at another address, by its next pong, and by no replay of it.
-#[test]
-fn a_peer_moves() {
-    let mut world = World::new(GatewayConfig::new());
-    let (mut peer, handle) = world.join(host(1), 9);
-    let first = world.next_ping(&mut peer);
-    let answer = peer.seal(&pong(&first));
-    let _ = world.say(host(2), &answer);
-    assert_eq!(world.liveness(handle), Liveness::Alive);
-    assert_eq!(world.gateway.address(handle), Ok(host(2)));
-    assert_eq!((world.gateway.find(host(1)), world.gateway.find(host(2))), (None, Some(handle)));
-    peer.at = host(2);
-    let _ = world.next_ping(&mut peer);
-    let _ = world.say(host(3), &answer);
-    assert_eq!(world.gateway.address(handle), Ok(host(2)), "a replay");
-    assert_eq!((world.gateway.stats().moved, world.gateway.stats().unsealed), (1, 1));
-}
-
-/// GW12, GW4: not to where somebody else is, nor beyond the cap of the new source.
-#[test]
-fn a_peer_moves_only_to_where_there_is_room() {
-    let mut world = World::new(GatewayConfig::new().per_source(2));
-    let (mut peer, handle) = world.join(host(1), 9);
-    let mut full: Vec<_> = (1..3).map(|port| SocketAddr::from(([10, 0, 0, 9], port))).collect();
-    full.extend([host(2), host(4)]);
-    for at in full {
-        let _ = world.join(at, 9);
-    }
-    let beside = SocketAddr::from(([10, 0, 0, 9], 3));
-    for to in [host(2), beside] {
-        let next = world.next_ping(&mut peer);
-        let answer = peer.seal(&pong(&next));
-        let _ = world.say(to, &answer);
-        assert_eq!(world.gateway.address(handle), Ok(host(1)));
-    }
-    assert_eq!((world.gateway.stats().pongs_moved, world.gateway.stats().moved), (2, 0));
-    let next = world.next_ping(&mut peer);
-    let answer = peer.seal(&pong(&next));
-    let _ = world.say(host(3), &answer);
-    assert_eq!(world.gateway.address(handle), Ok(host(3)));
-}
-
 /// GW6, GW7: under another epoch than its own even a sealed frame says nothing of the peer.
 #[test]
 fn a_sealed_frame_of_another_epoch_is_unwanted() {
@@ -328,39 +265,4 @@ fn the_dead_are_told_under_seal_and_keys_change() {
     assert!(told.len() > 2, "pings before");
     assert_eq!(world.out.gone, [(handle, Gone::Lost)]);
     assert!(world.now > BASE + SEC);
-}
-
-/// GW12, GW4: a NAT that gives a peer another port does not make it one more of its source.
-#[test]
-fn a_peer_moves_within_a_source_that_is_full() {
-    let mut world = World::new(GatewayConfig::new().per_source(2));
-    let port = |port: u16| SocketAddr::from(([10, 0, 0, 9], port));
-    let _ = world.join(port(1), 8);
-    let (mut peer, handle) = world.join(port(2), 9);
-    let next = world.next_ping(&mut peer);
-    let answer = peer.seal(&pong(&next));
-    let _ = world.say(port(3), &answer);
-    assert_eq!(world.gateway.address(handle), Ok(port(3)));
-    assert_eq!((world.gateway.stats().moved, world.gateway.stats().refused_source), (1, 0));
-    let refused = world.say(port(2), &bytes(&hello(7, 7)));
-    assert_eq!((refused, world.gateway.stats().refused_source), (Vec::new(), 1), "still full");
-}
-
-/// GW12, GW5: a pong that is too old to mean anything moves nobody: who holds one back could else
-/// send a peer's pings away at any later time.
-#[test]
-fn an_old_pong_moves_nobody() {
-    let mut world = World::new(GatewayConfig::new());
-    let (mut peer, handle) = world.join(host(1), 9);
-    let first = world.next_ping(&mut peer);
-    let held_back = peer.seal(&pong(&first));
-    for _ in 0..20 {
-        let next = world.next_ping(&mut peer);
-        let answer = peer.seal(&pong(&next));
-        let _ = world.say(host(1), &answer);
-    }
-    let _ = world.say(host(2), &held_back);
-    assert_eq!(world.gateway.address(handle), Ok(host(1)));
-    assert_eq!(world.gateway.stats().moved, 0);
-    assert_eq!(world.gateway.stats().pongs_moved, 1);
 }

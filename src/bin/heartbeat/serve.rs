@@ -12,7 +12,7 @@ use anyhow::Context;
 use heartbeat_proto::adapter::{Notice, Setup};
 use heartbeat_proto::{Config, Liveness};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use self::fleet::FleetArgs;
@@ -35,8 +35,8 @@ use crate::{say, stop, tls, trace};
 /// With --config the rules come from a file, too, that is read again when it changes and at SIGHUP.
 /// (Those of a fleet are the rules for everybody at the start.)
 ///
-/// Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 an address cannot be listened on, 2 bad usage or
-/// configuration.
+/// Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 an address cannot be listened on or a service has
+/// failed (all others are ended then), 2 bad usage or configuration.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Listen on this TCP address (port 0: any) [default: 127.0.0.1:7007 unless --udp is given]
@@ -90,8 +90,8 @@ async fn serve(
     log: Lines,
 ) -> anyhow::Result<ExitCode> {
     let (stopper, mut stop) = stop::pair();
-    stopper.stop_on_signal();
-    let mut services = JoinSet::new();
+    stopper.clone().stop_on_signal();
+    let mut services: JoinSet<anyhow::Result<()>> = JoinSet::new();
     let told = log.clone();
     let rules = reload::follow(opened, move |reloaded| {
         trace::rules(&reloaded);
@@ -116,7 +116,11 @@ async fn serve(
             Setup::new(config).observer(move |notice| told_by(&log, peer, notice))
         };
         let manner = Manner { setup, tls, rules: Some(rules) };
-        services.spawn(tcp::serve(socket, args.max_clients, manner, log.clone(), stop.clone()));
+        let tcp = tcp::serve(socket, args.max_clients, manner, log.clone(), stop.clone());
+        services.spawn(async {
+            tcp.await;
+            Ok(())
+        });
     }
     if let Some(address) = args.udp.filter(|_| args.fleet.wanted()) {
         let config = config.borrow().of("").config;
@@ -126,13 +130,30 @@ async fn serve(
         let socket = socket.with_context(|| format!("cannot listen on {address}/udp"))?;
         let address = socket.local_addr()?;
         log.line(format_args!("listening on {address}/udp: answers pings, keeps no state"));
-        services.spawn(udp::reflect(socket, log.clone(), stop.clone()));
+        let udp = udp::reflect(socket, log.clone(), stop.clone());
+        services.spawn(async {
+            udp.await;
+            Ok(())
+        });
     }
-    stop.wanted().await;
+    let first = tokio::select! {
+        () = stop.wanted() => None,
+        // None ends of its own accord.
+        ended = services.join_next() => ended,
+    };
+    stopper.stop();
     log.line("draining: goodbye to all clients");
-    while services.join_next().await.is_some() {}
+    let mut all = first.map_or(Ok(()), ended);
+    while let Some(next) = services.join_next().await {
+        all = all.and(ended(next));
+    }
     log.line("ended");
-    Ok(ExitCode::SUCCESS)
+    all.map(|()| ExitCode::SUCCESS)
+}
+
+/// A service that panicked has failed like any other.
+fn ended(service: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
+    service.unwrap_or_else(|error| Err(error.into()))
 }
 
 /// Logs what a client's heart told.

@@ -74,6 +74,12 @@ impl Opener {
         Ok(frame)
     }
 
+    /// The highest counter that was accepted; zero before the first.
+    #[cfg(feature = "gateway")]
+    pub(crate) const fn newest(&self) -> u64 {
+        self.window.newest
+    }
+
     /// Forgets how the peer's clock relates to ours: the next good frame teaches it anew. To be
     /// called after the host slept, since a clock that stood still makes every stamp look early.
     /// Keys, nonces and the replay window stay.

@@ -1,6 +1,7 @@
 //! A gateway on each core: peers that join over UDP are watched, all of them.
 
 mod report;
+mod turns;
 mod worker;
 
 use alloc::sync::Arc;
@@ -70,7 +71,7 @@ struct Common {
 /// Gateways that run.
 pub(crate) struct Running {
     common: Arc<Common>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<anyhow::Result<()>>>,
     log: Lines,
 }
 
@@ -131,11 +132,9 @@ impl FleetArgs {
             let log = log.clone();
             let name = format!("fleet-{number}");
             let thread = std::thread::Builder::new().name(name).spawn(move || {
-                let (receiver, sender) = match socket.split() {
-                    Ok(halves) => halves,
-                    Err(error) => return log.line(format_args!("udp: {error}")),
-                };
+                let (receiver, sender) = socket.split().context("udp")?;
                 Worker { gateway, receiver, sender, common, number, log }.run();
+                Ok(())
             });
             running.threads.push(thread.context("cannot start a thread")?);
         }
@@ -191,7 +190,12 @@ fn random() -> u64 {
 
 impl Running {
     /// Tells the operator, once a second and at the end, until `stop`; then all peers are told.
-    pub(crate) async fn report(mut self, mut stop: Stop) {
+    ///
+    /// # Errors
+    ///
+    /// A thread has ended before it was told to. So are the others then: whoever works on with a part of
+    /// its peers unwatched looks well and is not.
+    pub(crate) async fn report(mut self, mut stop: Stop) -> anyhow::Result<()> {
         let mut last = self.total();
         let mut ticks = tokio::time::interval(REPORT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -204,21 +208,25 @@ impl Running {
             let seen = self.total();
             self.log.line(Report { seen: &seen, last: &last });
             last = seen;
-            if self.threads.iter().all(JoinHandle::is_finished) {
+            if self.threads.iter().any(JoinHandle::is_finished) {
                 break;
             }
         }
         self.common.stopping.store(true, Ordering::Relaxed);
-        for thread in core::mem::take(&mut self.threads) {
+        let mut all = Ok(());
+        for (number, thread) in core::mem::take(&mut self.threads).into_iter().enumerate() {
             while !thread.is_finished() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            // It has said why, if it was a panic.
-            let _ = thread.join();
+            // Of what panicked, the panic itself has told.
+            let ended = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("panicked")));
+            all =
+                all.and(ended.with_context(|| format!("fleet-{number}: nobody watches its peers")));
         }
         for line in self.total().census() {
             self.log.line(line);
         }
+        all
     }
 
     /// What all threads have seen so far.
@@ -228,5 +236,48 @@ impl Running {
             total += &*seen.lock().unwrap_or_else(PoisonError::into_inner);
         }
         total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lines, stop};
+
+    /// One thread works on, until it is told to end; the other one does this.
+    fn running(other: fn() -> anyhow::Result<()>) -> Running {
+        let common =
+            Common { clock: StdClock::new(), stopping: AtomicBool::new(false), seen: Vec::new() };
+        let common = Arc::new(common);
+        let works = Arc::clone(&common);
+        let threads = vec![
+            std::thread::spawn(move || {
+                while !works.stopping.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok(())
+            }),
+            std::thread::spawn(other),
+        ];
+        Running { common, threads, log: lines::start(|_| {}) }
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_dies_ends_the_others() {
+        let fails: fn() -> anyhow::Result<()> = || Err(anyhow::anyhow!("no socket"));
+        for (dies, why) in [(fails, "no socket"), (|| panic!("as a test"), "panicked")] {
+            let (_stopper, stop) = stop::pair();
+            let report = running(dies).report(stop);
+            let ended = tokio::time::timeout(Duration::from_secs(20), report).await;
+            let error = format!("{:#}", ended.expect("it ends").expect_err("an error"));
+            assert_eq!(error, format!("fleet-1: nobody watches its peers: {why}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn threads_that_end_when_they_are_told_to_have_not_died() {
+        let (stopper, stop) = stop::pair();
+        stopper.stop();
+        assert!(running(|| Ok(())).report(stop).await.is_ok());
     }
 }

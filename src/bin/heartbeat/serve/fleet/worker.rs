@@ -13,6 +13,7 @@ use heartbeat_proto::{Report, Timestamp};
 
 use super::Common;
 use super::report::Seen;
+use super::turns::Turns;
 use crate::batch::{Receiver, Sender};
 use crate::lines::Lines;
 use crate::trace;
@@ -32,10 +33,6 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// How often is told what was seen.
 const TELL: Duration = Duration::from_millis(250);
 
-/// Reading goes before judging, but not for longer than half of the usual slack: a peer whose call
-/// is later than that is asked once more before it is given up.
-const READING: Duration = Duration::from_millis(25);
-
 /// Where datagrams come faster than one in so long, they are read so often only: a system call
 /// and a waking thread for each of them cost many times what the rest does.
 const NAP: Duration = Duration::from_millis(1);
@@ -54,17 +51,19 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut tell_at = self.now();
         let mut heard_at = None;
+        let mut turns = Turns::new();
         while !self.common.stopping.load(Ordering::Relaxed) {
             let due = self.gateway.next_deadline();
             let wait = due.map(|due| due.saturating_duration_since(self.now()));
             let wait = wait.unwrap_or(GLANCE).min(GLANCE);
-            let read = self.read(wait);
+            let read = self.read(wait, turns.reading());
             let now = self.now();
             let mut wire = Wire { sender: &mut self.sender, log: &self.log };
             // What is left is due in the next round, after what has come meanwhile.
-            let _ = self.gateway.advance(now, BUDGET, &mut wire);
+            let progress = self.gateway.advance(now, BUDGET, &mut wire);
             // The socket counts what it dropped.
             let _ = self.sender.flush();
+            turns.judged(progress, self.now().saturating_duration_since(now));
             if now >= tell_at {
                 self.tell();
                 tell_at = now.saturating_add(TELL);
@@ -83,8 +82,8 @@ impl Worker {
         self.tell();
     }
 
-    /// Whatever has come, if need be after a wait. Returns how many.
-    fn read(&mut self, mut wait: Duration) -> usize {
+    /// Whatever has come, if need be after a wait, and what comes for so long. Returns how many.
+    fn read(&mut self, mut wait: Duration, most: Duration) -> usize {
         let clock = self.common.clock;
         let mut wire = Wire { sender: &mut self.sender, log: &self.log };
         let mut burst = self.gateway.burst(&mut wire);
@@ -99,7 +98,7 @@ impl Worker {
                 (Ok(read), Some(now)) => {
                     count += read;
                     wait = Duration::ZERO;
-                    if now >= *until.get_or_insert_with(|| now.saturating_add(READING)) {
+                    if now >= *until.get_or_insert_with(|| now.saturating_add(most)) {
                         return count;
                     }
                 }
@@ -118,7 +117,7 @@ impl Worker {
 
     fn farewell(&mut self) {
         loop {
-            let now = self.now();
+            let (now, before) = (self.now(), self.gateway.len());
             let mut wire = Wire { sender: &mut self.sender, log: &self.log };
             let progress = self.gateway.farewell(now, GOODBYES, &mut wire);
             let _ = self.sender.flush();
@@ -126,7 +125,10 @@ impl Worker {
             if progress == Progress::Done {
                 return;
             }
-            std::thread::sleep(GOODBYE_PAUSE);
+            // It may have met empty places alone.
+            if self.gateway.len() < before {
+                std::thread::sleep(GOODBYE_PAUSE);
+            }
         }
     }
 
