@@ -12,7 +12,7 @@ pub(super) struct Peer {
     /// The gateway's, of the pings that it gets; zero: it got none yet. While it joins: that of
     /// the connection before.
     pub(super) gateway: u32,
-    /// When the gateway last sent it a ping or a pong, in milliseconds.
+    /// When the gateway last sent it a ping or a pong, in hundredths of a second.
     pub(super) heard: u32,
     /// The number of its last ping under this epoch.
     pub(super) seq: u32,
