@@ -91,6 +91,17 @@ fn verdicts_that_are_late_or_false_and_a_gateway_that_is_not_there_exit_with_1()
     assert!(told.contains("nobody was let in"), "{told}");
 }
 
+/// It answers, and watches nobody.
+#[test]
+fn a_server_that_only_answers_is_no_gateway() {
+    let (_server, _lines, address) = server_with(&["--udp", "127.0.0.1:0"]);
+    let plan = ["--peers", "3", "--ramp", "100ms", "--for", "200ms"];
+    let output = run(&[&["load", &address][..], &plan].concat());
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("nobody was let in: is what answers a gateway, with room?"), "{told}");
+}
+
 /// Nothing can leave from an address that is not this host's.
 #[test]
 fn what_cannot_be_sent_is_no_fault_of_the_gateway() {

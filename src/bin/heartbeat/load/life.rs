@@ -93,6 +93,7 @@ impl World {
                 if handle != u64::from(peer.epoch) {
                     return self.tally.strays += 1;
                 }
+                peer.challenged = true;
                 let first = !core::mem::replace(&mut peer.confirmed, true);
                 self.answer(index, frame, out);
                 if first {
@@ -113,7 +114,8 @@ impl World {
                 self.tally.pings += 1;
                 self.answer(index, frame, out);
             }
-            Frame::Pong { id, stamp, .. } if id.epoch() == peer.epoch => {
+            // Before a challenge a gateway answers nobody: it would be a server that watches nobody.
+            Frame::Pong { id, stamp, .. } if id.epoch() == peer.epoch && peer.challenged => {
                 peer.heard = hundredths;
                 let took = now.saturating_duration_since(Timestamp::from_nanos(stamp));
                 self.tally.round_trips.record(took);
@@ -160,8 +162,8 @@ impl World {
         let epoch = (self.choices.next_u32()).max(1);
         if let Some(peer) = self.peers.get_mut(index as usize) {
             let Peer { gateway, heard, .. } = *peer;
-            let (phase, seq, confirmed) = (Phase::Joining(0), 0, false);
-            *peer = Peer { since: now, epoch, gateway, heard, seq, confirmed, phase };
+            let phase = Phase::Joining(0);
+            *peer = Peer { since: now, epoch, gateway, heard, phase, ..Peer::default() };
         }
         epoch
     }

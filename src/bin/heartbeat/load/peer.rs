@@ -16,6 +16,8 @@ pub(super) struct Peer {
     pub(super) heard: u32,
     /// The number of its last ping under this epoch.
     pub(super) seq: u32,
+    /// Whether it answered a challenge under this epoch.
+    pub(super) challenged: bool,
     /// Whether it asked a second time, right after it answered the challenge.
     pub(super) confirmed: bool,
     pub(super) phase: Phase,

@@ -171,8 +171,11 @@ fn blame(run: &Run<'_>) -> String {
     let &Run { tally, wire, unsent, .. } = run;
     match unsent {
         Some(why) if wire.taken(tally.sent) == 0 => return format!("nothing could be sent: {why}"),
-        _ if tally.joins.len() == 0 => return "nobody was let in: is there a gateway?".to_owned(),
-        _ => {}
+        _ if tally.joins.len() > 0 => {}
+        _ if tally.received > 0 => {
+            return "nobody was let in: is what answers a gateway, with room?".to_owned();
+        }
+        _ => return "nobody was let in: is there a gateway?".to_owned(),
     }
     let found = [
         (tally.wrong, "false verdicts"),

@@ -211,6 +211,27 @@ fn a_gateway_that_ends_is_asked_again_after_a_second() {
     assert_eq!((asked, pair.world.tally.wrong), (1, 0));
 }
 
+/// A server that answers whoever pings it watches nobody: it is no gateway.
+#[test]
+fn a_pong_before_any_challenge_lets_nobody_in() {
+    let mut world = World::new(plan(1), Timestamp::EPOCH).unwrap();
+    let at = Timestamp::EPOCH.saturating_add(SECOND);
+    world.advance(at, 9, &mut |_: u32, _: &[u8]| {});
+    let epoch = world.peers[0].epoch;
+    let id = PingId::new(epoch, 1);
+    let (stamp, hold) = (at.as_nanos(), Duration::ZERO);
+    let pong = Frame::Pong { id, handle: 0, stamp, hold, calm: false, status: None };
+    let id = PingId::new(0, 1);
+    let challenge = Frame::Ping { id, handle: epoch.into(), stamp: 9, status: None };
+    for (frame, present, sent) in [(pong, 0, 1), (challenge, 0, 3), (pong, 1, 3)] {
+        let mut bytes = [0; 125];
+        let len = frame.encode_into(&mut bytes).unwrap();
+        world.datagram(at, 0, &bytes[..len], &mut |_: u32, _: &[u8]| {});
+        let tally = &world.tally;
+        assert_eq!((tally.present, tally.strays, tally.sent), (present, 1, sent), "{frame:?}");
+    }
+}
+
 /// A ping can overtake nothing, but what a peer says can cross it.
 #[test]
 fn a_ping_of_the_connection_before_lets_nobody_in() {
