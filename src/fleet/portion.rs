@@ -167,7 +167,7 @@ impl<'a> Portion<'a> {
         let profile = fields.take().map(u16::from_be_bytes).ok_or(short)?;
         let zeros = fields.take().map(u16::from_be_bytes).ok_or(short)?;
         let form = fields.take().map(u32::from_be_bytes).ok_or(short)?;
-        if zeros != 0 {
+        if zeros != 0 || kind == END && (profile, form) != (0, 0) {
             return Err(SnapshotError::Malformed);
         }
         let header = Header { is_end: kind == END, shard, number, before, profile, form };

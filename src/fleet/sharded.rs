@@ -249,8 +249,9 @@ impl<D: Detector> ShardedFleet<D> {
         &self.shards
     }
 
-    /// The shards, for a thread each. Leave each in its place: in another one its peers are not
-    /// found.
+    /// The shards, for a thread each. Leave each in its place, with its number: in another one its
+    /// peers are not found. And leave the profiles to [`add_profile`](Self::add_profile): the same one
+    /// must be the same in all.
     pub fn shards_mut(&mut self) -> &mut [Fleet<D>] {
         &mut self.shards
     }

@@ -56,8 +56,12 @@
 //!
 //! * Give the new fleet another seed, and its profiles in the same order, before the restore. They
 //!   may have other numbers or another detector: those hold from the restore on.
-//! * No stamp can lie before the beginning of the clock. Where the clock begins with the process,
-//!   let it begin at some hours: an age above `now` counts as `now`.
+//! * No stamp can lie before the beginning of the clock: an age above `now` counts as `now`, and the
+//!   dead have so much more time. Where the clock begins with the process, as a `StdClock` does, add
+//!   some hours to all that it says.
+//! * Who was suspended is released like all others: tell it [`Event::Suspend`](crate::Event::Suspend)
+//!   again before the next [`Fleet::advance`]. A guard is no part of a snapshot: set it, and the
+//!   groups of those restored, anew.
 //! * Of a [`ShardedFleet`](super::ShardedFleet) each shard has a snapshot of its own, which says its
 //!   number and is refused by a fleet with another one. So slots stay as they are, here too.
 //! * Insert peers when [`Restoring::is_done`]; all else may be done before that.

@@ -74,12 +74,12 @@ impl<D: Detector, M> Near<D, M> {
     }
 
     /// The state but for what no steady call asks for: `tat`, and `waiting_since` unless it is the
-    /// newest ping's (it is never equal to that by chance).
+    /// newest ping's (it is never equal to that by chance, and no sum with it overflows).
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that it is never built")]
     pub(crate) fn bare(&self) -> PeerState<D, Echo> {
         let (word, is_newest) = self.word.unfolded();
-        let waiting_since = if is_newest { self.last_ping } else { !self.last_ping };
+        let waiting_since = if is_newest { self.last_ping } else { self.last_ping ^ 1 };
         PeerState { waiting_since, word, ..self.newest() }
     }
 

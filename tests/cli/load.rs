@@ -5,7 +5,9 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::process::{PATIENCE, Running, events, json_lines, line_with, run, server_with, text};
+use crate::process::{
+    PATIENCE, Running, event, events, json_lines, line_with, run, server_with, text,
+};
 
 /// Pings every 300 ms, dead after 1.2 s: four pings, more when it is suspected. Chance hardly loses
 /// them all.
@@ -89,6 +91,53 @@ fn verdicts_that_are_late_or_false_and_a_gateway_that_is_not_there_exit_with_1()
     assert!(told.contains("nobody was let in"), "{told}");
 }
 
+/// It answers, and watches nobody.
+#[test]
+fn a_server_that_only_answers_is_no_gateway() {
+    let (_server, _lines, address) = server_with(&["--udp", "127.0.0.1:0"]);
+    let plan = ["--peers", "3", "--ramp", "100ms", "--for", "200ms"];
+    let output = run(&[&["load", &address][..], &plan].concat());
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("nobody was let in: is what answers a gateway, with room?"), "{told}");
+}
+
+/// Nothing can leave from an address that is not this host's.
+#[test]
+fn what_cannot_be_sent_is_no_fault_of_the_gateway() {
+    let plan = ["--peers", "3", "--ramp", "100ms", "--for", "200ms"];
+    let nowhere = [&["load", "192.0.2.1:9", "--from", "192.0.2.7"][..], &plan].concat();
+    let output = run(&nowhere);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("0 sent, 0 received; lost: 0 by chance, 6 not sent"), "{told}");
+    assert!(told.contains("nothing could be sent: "), "{told}");
+    assert!(!told.contains("is there a gateway"), "{told}");
+    let output = run(&[&nowhere[..], &["--json"]].concat());
+    let end = ended(&output);
+    assert_eq!((&end["sent"], &end["unsent"]), (&0.into(), &6.into()), "{end}");
+}
+
+/// Who was stopped itself for a while is told so, beside what came of it.
+#[test]
+fn its_own_stall_is_measured() {
+    let (_server, _lines, address) = gateway(&RULES);
+    let options = ["--peers", "20", "--ramp", "100ms", "--for", "30s", "--json"];
+    let mut load = Running::start(&[&["load", &address][..], &options].concat());
+    let mut lines = load.lines();
+    line_with(&mut lines, "\"present\":20");
+    load.signal("-STOP");
+    std::thread::sleep(core::time::Duration::from_millis(2_500));
+    load.signal("-CONT");
+    // All were silent, and have to join anew.
+    while event(&mut lines, "snapshot")["false"] == 0 {}
+    load.interrupt();
+    let end = line_with(&mut lines, "\"event\":\"ended\"");
+    let end: Value = serde_json::from_str(&end).unwrap();
+    assert!(end["own_lateness_ms"].as_f64() > Some(2_000.0), "{end}");
+    assert_eq!(load.code_within(PATIENCE), Some(1));
+}
+
 #[test]
 fn an_interrupted_run_ends_with_its_summary() {
     let (_server, _lines, address) = gateway(&RULES);
@@ -113,11 +162,17 @@ fn bad_plans_are_named() {
         (&["--kill", "1", "--for", "60s"], "--for"),
         (&["--kill", "1001"], "--kill"),
         (&["--from", "::1"], "--from"),
+        (&["--churn", "1", "--ramp", "9s", "--for", "9s"], "--for"),
     ] {
         let output = run(&[&load[..], options].concat());
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{options:?}: {error}");
         assert!(error.contains(named), "{options:?}: {error}");
+    }
+    // Where nothing can be sent to, or nothing comes from.
+    for address in ["127.0.0.1:0", "0.0.0.0:9", "[::]:9"] {
+        let error = text(&run(&["load", address, "--peers", "1"]).stderr);
+        assert!(error.contains("ADDR"), "{address}: {error}");
     }
     let error = text(&run(&["load", "192.0.2.1:9"]).stderr);
     assert!(error.contains("each peer needs an address of its own"), "{error}");

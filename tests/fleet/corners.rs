@@ -5,7 +5,9 @@ use core::time::Duration;
 
 use heartbeat_proto::detector::Deadline;
 use heartbeat_proto::fleet::{Fleet, Handle, ShardedFleet};
-use heartbeat_proto::{Action, Actions, Config, Event, HeartbeatMachine, Liveness, Timestamp};
+use heartbeat_proto::{
+    Action, Actions, Config, Event, HeartbeatMachine, Liveness, Mode, Timestamp,
+};
 
 use super::schedule::{SEC, at};
 
@@ -91,5 +93,35 @@ fn a_peer_may_come_at_the_end_of_time() {
         let _ = machine.handle(Event::Start, end);
         let _ = fleet.handle(handle, Event::Start, end).expect("there");
         assert_eq!(fleet.peer(handle).expect("there").liveness(), machine.liveness());
+    }
+}
+
+/// FL1, M2: a clock may begin with the process, and a peer that we only listen to at once, and be
+/// suspended. (That it waits for nothing is kept without since when.)
+#[test]
+fn a_listener_lives_at_the_beginning_of_time() {
+    for mode in [Mode::Passive, Mode::Responder] {
+        let config = Config::builder().mode(mode).build().expect("valid");
+        let millis = |n| Timestamp::EPOCH.saturating_add(Duration::from_millis(n));
+        let mut fleet = Fleet::new(config, 7, millis(0)).expect("valid");
+        let profile = fleet.profiles().next().expect("one");
+        let peer = fleet.insert(profile, millis(0)).expect("room");
+        let mut twin = fleet.peer(peer).expect("there");
+        let beat = Event::BeaconReceived { stamp: None, period: config.interval() };
+        let resume = Event::Resume { slept: Duration::ZERO };
+        // The window of the resume ends before the last two.
+        let script = [
+            (0, Event::Start),
+            (1, Event::Suspend),
+            (2, resume),
+            (9_000, beat),
+            (18_000, beat),
+            (27_000, beat),
+        ];
+        for (when, event) in script {
+            let _ = fleet.handle(peer, event, millis(when)).expect("there");
+            let _ = twin.handle(&config, event, millis(when));
+            assert_eq!(fleet.peer(peer), Ok(twin), "{mode:?} {when}");
+        }
     }
 }

@@ -149,6 +149,47 @@ fn the_dead_are_found_and_spread() {
     }
 }
 
+/// SN4, SN6: silence counts as far as the clock goes back that restores. On one that begins with its
+/// process the dead have their whole limit again, and no more.
+#[test]
+fn a_young_clock_forgets_silence() {
+    let config = Config::lan();
+    let (fleet, handles) = started(config, 300);
+    let mut old = Run::new(fleet);
+    old.until(9 * SEC);
+    old.dead.extend(handles);
+    old.pongs.clear();
+    old.until(9 * SEC + 3 * SEC / 2);
+    assert!(old.lost.is_empty(), "nobody yet");
+    let bytes = saved(&old.fleet, at(old.now));
+    let (window, gap) = (nanos(config.response_window()), nanos(config.min_gap()));
+    let (interval, ceiling) = (nanos(config.interval()), nanos(config.ceiling()));
+    // Before the moment that `at` counts from there is nothing.
+    for (begin, age) in [(0, 0), (SEC, SEC), (99 * SEC, 99 * SEC)] {
+        let now = |since: u64| Timestamp::from_nanos(begin + since);
+        let (mut fleet, names) = restored(config, 3, &bytes, now(0));
+        let mut lost = BTreeMap::new();
+        while let Some(due) = fleet.next_deadline() {
+            let mut sink = |handle, actions: Actions| {
+                let fell = |a| matches!(a, Action::Notify(change) if change.to == Liveness::Lost);
+                if actions.into_iter().any(fell) {
+                    lost.insert(handle, due.as_nanos() - begin);
+                }
+                ControlFlow::Continue(())
+            };
+            while fleet.advance(due, 100, &mut sink) == Progress::Pending {}
+        }
+        assert_eq!(lost.len(), names.len());
+        for (was, is) in &names {
+            let silent = (old.now - old.heard[was]).min(age);
+            let left = (ceiling - silent).max(window + gap);
+            let late = 3 * nanos(fleet.step()) + (1 << 16) + 4;
+            assert!(lost[is] <= interval + left + late, "{is}: {} of {left}", lost[is]);
+            assert!(lost[is] + (1 << 16) > ceiling - silent, "{is}: {} of {left}", lost[is]);
+        }
+    }
+}
+
 /// SN5: also where the interval reaches beyond the horizon of the schedule.
 #[test]
 fn far_releases_are_spread() {

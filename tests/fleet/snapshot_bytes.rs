@@ -163,6 +163,16 @@ fn what_does_not_belong_is_refused() {
         assert_eq!(with(HEADER + byte, value), SnapshotError::Malformed, "{byte}");
     }
 
+    // The end has no profile and no form: what a later version may say there is not overheard.
+    let mut empty = Vec::new();
+    let fleet = Fleet::new(Config::lan(), 2, at(0)).expect("valid");
+    assert_eq!(fleet.save(&mut Saving::new(), at(0), &mut empty), Progress::Done);
+    for byte in 20..28 {
+        let mut changed = empty.clone();
+        changed[byte] = 1;
+        assert_eq!(refused(&sealed(&changed)), SnapshotError::Malformed, "{byte}");
+    }
+
     let mut fleet = Fleet::new(Config::lan(), 3, at(0)).expect("valid");
     let profile = fleet.profiles().next().expect("one");
     let peer = fleet.insert(profile, at(0)).expect("room");

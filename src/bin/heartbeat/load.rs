@@ -19,7 +19,7 @@ use heartbeat_proto::Timestamp;
 use heartbeat_proto::adapter::StdClock;
 
 use self::addresses::Addresses;
-use self::view::{View, Wire};
+use self::view::{Run, View, Wire};
 use self::world::{Plan, World};
 use crate::batch::{Receiver, Sender, Socket};
 use crate::stop::{self, Stop};
@@ -41,15 +41,18 @@ use crate::usage::Usage;
 /// With --json one object a line: `event` is `snapshot` each second, and `ended`. All have
 ///
 ///     time, event, present, asked, joined, sent, received, lost, unsent, overrun, pings,
-///     own_pings, churned, killed, found, late, undecided, false, forgotten, outside, dismissed,
-///     strays, join_ms, own_ping_ms, detection_ms {p50, p90, p99, p99_9, max} (or null)
+///     own_pings, churned, killed, found, late, undecided, false, forgotten, outside, waiting,
+///     dismissed, strays, own_lateness_ms, join_ms, own_ping_ms, detection_ms {p50, p90, p99,
+///     p99_9, max} (or null)
 ///
-/// Datagrams are `lost` by chance (--loss), `unsent` where this host's buffers were full, and
-/// `overrun` where they came faster than they were read (null: unknown). Of the killed some are
-/// `found`, some `late`; those that at the end were killed within --bound are `undecided`. At the
-/// end, `forgotten` are the living that are in and have not heard from the gateway for --bound,
-/// `outside` those that asked for so long and are not in. `dismissed` were sent away by a gateway
-/// that ended, and ask again.
+/// Datagrams are `lost` by chance (--loss), `unsent` where this host's buffers were full or it knows
+/// no way, and `overrun` where they came faster than they were read (null: unknown). Of the killed
+/// some are `found`, some `late`; those that at the end were killed within --bound, or forgotten by
+/// a gateway that ended, are `undecided`. At the end, `forgotten` are the living that are in and
+/// have not heard from the gateway for --bound, `outside` those that asked for so long and are not
+/// in, `waiting` those that asked for less: a run shorter than that blames nobody. `dismissed` were
+/// sent away by a gateway that ended, and ask again. `own_lateness_ms` is how late this program was
+/// itself, at most: peers that it kept from answering were rightly declared dead.
 ///
 /// Exit codes: 0 every verdict was right and within --bound, 1 one was false or late, or peers were
 /// forgotten or not let in, 2 bad usage.
@@ -126,6 +129,12 @@ impl Args {
         if self.kill > 0 && self.length.saturating_sub(self.ramp) <= self.bound {
             return Err(Usage::of("--for", "with --kill longer than --ramp and --bound together"));
         }
+        if self.churn > 0 && self.length == self.ramp {
+            return Err(Usage::of("--for", "with --churn longer than --ramp"));
+        }
+        if self.gateway.ip().is_unspecified() || self.gateway.port() == 0 {
+            return Err(Usage::of("ADDR", "one that answers can come from"));
+        }
         if self.kill > self.peers {
             return Err(Usage::of("--kill", "no more than --peers"));
         }
@@ -156,12 +165,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let clock = StdClock::new();
     let world = World::new(plan, clock.now())?;
     let view = View::new(args.json, args.length)?;
-    let mut load =
-        Load { world, clock, gateway: args.gateway, addresses, receiver, sender, view, stop };
+    let outlet = Outlet { gateway: args.gateway, addresses, sender, unsent: None };
+    let mut load = Load { world, clock, outlet, receiver, view, stop };
     load.drive()?;
     let took = clock.now().saturating_duration_since(Timestamp::EPOCH);
-    load.view.end(&plan, &place, took, &load.world.tally, load.wire());
-    let good = load.world.tally.is_good();
+    let (tally, wire, unsent) = (&load.world.tally, load.wire(), load.outlet.unsent.as_ref());
+    load.view.end(&Run { plan: &plan, place: &place, took, tally, wire, unsent });
+    let good = tally.is_good();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(crate::LOST) })
 }
 
@@ -169,12 +179,37 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 struct Load {
     world: World,
     clock: StdClock,
-    gateway: SocketAddr,
-    addresses: Addresses,
+    outlet: Outlet,
     receiver: Receiver,
-    sender: Sender,
     view: View,
     stop: Stop,
+}
+
+/// Where datagrams leave. What cannot be sent is lost, as datagrams may be, and counted.
+struct Outlet {
+    gateway: SocketAddr,
+    addresses: Addresses,
+    sender: Sender,
+    /// Why the last one that was not sent was not.
+    unsent: Option<std::io::Error>,
+}
+
+impl Outlet {
+    fn send(&mut self, peer: u32, bytes: &[u8]) {
+        let sent = self.sender.push(self.gateway, self.addresses.of(peer), bytes);
+        self.note(sent);
+    }
+
+    fn flush(&mut self) {
+        let sent = self.sender.flush();
+        self.note(sent);
+    }
+
+    fn note(&mut self, sent: std::io::Result<()>) {
+        if let Err(error) = sent {
+            self.unsent = Some(error);
+        }
+    }
 }
 
 /// Datagrams that are sent before what has come is read again; fewer while more comes than is read
@@ -194,19 +229,21 @@ const NAP: Duration = Duration::from_millis(100);
 impl Load {
     fn drive(&mut self) -> std::io::Result<()> {
         let (mut stopped, mut budget) = (false, BUDGET);
+        let mut last = self.clock.now();
         while !self.world.is_over() {
             let now = self.clock.now();
+            // It comes round when something is due, and after each nap.
+            let nap = last.saturating_add(NAP);
+            let due = self.world.next_deadline().map_or(nap, |due| due.min(nap));
+            self.world.tally.was_due(due, now);
+            last = now;
             if !stopped && self.stop.is_wanted() {
                 stopped = true;
                 self.world.stop(now);
             }
-            let (gateway, addresses, sender) = (self.gateway, self.addresses, &mut self.sender);
-            // What cannot be sent is lost, as datagrams may be, and counted.
-            let mut out = |peer, bytes: &[u8]| {
-                let _ = sender.push(gateway, addresses.of(peer), bytes);
-            };
-            self.world.advance(now, budget, &mut out);
-            let _ = self.sender.flush();
+            let outlet = &mut self.outlet;
+            self.world.advance(now, budget, &mut |peer, bytes: &[u8]| outlet.send(peer, bytes));
+            outlet.flush();
             budget = if self.receive()? { BUDGET } else { BUDGET_BEHIND };
             let now = self.clock.now();
             let since = now.saturating_duration_since(Timestamp::EPOCH);
@@ -219,10 +256,9 @@ impl Load {
 
     /// Waits for datagrams until something is due, and answers them. Whether that was all.
     fn receive(&mut self) -> std::io::Result<bool> {
-        let (gateway, addresses, sender) = (self.gateway, self.addresses, &mut self.sender);
-        let mut out = |peer, bytes: &[u8]| {
-            let _ = sender.push(gateway, addresses.of(peer), bytes);
-        };
+        let outlet = &mut self.outlet;
+        let (gateway, addresses) = (outlet.gateway, outlet.addresses);
+        let mut out = |peer, bytes: &[u8]| outlet.send(peer, bytes);
         let now = self.clock.now();
         let due = self.world.next_deadline().map(|due| due.saturating_duration_since(now));
         let mut wait = match due {
@@ -246,11 +282,11 @@ impl Load {
             }
             wait = Duration::ZERO;
         }
-        let _ = self.sender.flush();
+        self.outlet.flush();
         Ok(all)
     }
 
     fn wire(&self) -> Wire {
-        Wire { sent: self.sender.sent(), overrun: self.receiver.lost() }
+        Wire { sent: self.outlet.sender.sent(), overrun: self.receiver.lost() }
     }
 }

@@ -12,7 +12,7 @@ use super::world::{Out, World};
 /// The goodbye that a gateway says to a peer that it declared dead.
 const LOST: u16 = 1;
 
-/// So often a peer is drawn before it is given up to find one that has joined.
+/// So often a peer is drawn before the next one that has joined is taken.
 const DRAWS: u32 = 64;
 
 impl World {
@@ -59,9 +59,11 @@ impl World {
 
     /// Leaves for good.
     pub(super) fn leave(&mut self, now: Timestamp, index: u32, out: &mut impl Out) {
-        let (bound, millis) = (self.plan.bound, self.millis(now));
+        let (bound, hundredths) = (self.plan.bound, self.hundredths(now));
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
-        let silence = Duration::from_millis(millis.saturating_sub(peer.heard).into());
+        // One less, since both are rounded down.
+        let silent = u64::from(hundredths.saturating_sub(peer.heard)).saturating_sub(1);
+        let silence = Duration::from_millis(10 * silent);
         let (epoch, phase) = (peer.epoch, peer.phase);
         let span = now.saturating_duration_since(peer.since);
         peer.phase = Phase::Away;
@@ -70,7 +72,8 @@ impl World {
                 self.tally.forgotten += u64::from(silence > bound);
                 self.tally.present -= 1;
             }
-            Phase::Joining(_) => self.tally.outside += u64::from(span > bound),
+            Phase::Joining(_) if span > bound => self.tally.outside += 1,
+            Phase::Joining(_) => self.tally.waiting += 1,
             Phase::Killed if span >= bound => self.tally.late += 1,
             Phase::Killed => self.tally.undecided += 1,
             Phase::Away | Phase::Found => {}
@@ -82,7 +85,7 @@ impl World {
 
     /// A living peer got this.
     pub(super) fn heard(&mut self, now: Timestamp, index: u32, frame: &Frame, out: &mut impl Out) {
-        let millis = self.millis(now);
+        let hundredths = self.hundredths(now);
         let Some(peer) = self.peers.get_mut(index as usize) else { return };
         match *frame {
             // A challenge: whoever answers is there.
@@ -90,6 +93,7 @@ impl World {
                 if handle != u64::from(peer.epoch) {
                     return self.tally.strays += 1;
                 }
+                peer.challenged = true;
                 let first = !core::mem::replace(&mut peer.confirmed, true);
                 self.answer(index, frame, out);
                 if first {
@@ -106,12 +110,13 @@ impl World {
             Frame::Ping { id, .. } => {
                 self.joined(now, index);
                 let Some(peer) = self.peers.get_mut(index as usize) else { return };
-                (peer.gateway, peer.heard) = (id.epoch(), millis);
+                (peer.gateway, peer.heard) = (id.epoch(), hundredths);
                 self.tally.pings += 1;
                 self.answer(index, frame, out);
             }
-            Frame::Pong { id, stamp, .. } if id.epoch() == peer.epoch => {
-                peer.heard = millis;
+            // Before a challenge a gateway answers nobody: it would be a server that watches nobody.
+            Frame::Pong { id, stamp, .. } if id.epoch() == peer.epoch && peer.challenged => {
+                peer.heard = hundredths;
                 let took = now.saturating_duration_since(Timestamp::from_nanos(stamp));
                 self.tally.round_trips.record(took);
                 self.joined(now, index);
@@ -131,6 +136,11 @@ impl World {
                 self.tally.found += 1;
                 self.tally.late += u64::from(took > self.plan.bound);
                 self.tally.detections.record(took);
+            }
+            // It has ended, or been told to forget this one: nobody will find it any more.
+            (Phase::Killed, _) if meant => {
+                peer.phase = Phase::Away;
+                self.tally.undecided += 1;
             }
             (Phase::Joined, _) if meant => {
                 if reason == LOST {
@@ -152,8 +162,8 @@ impl World {
         let epoch = (self.choices.next_u32()).max(1);
         if let Some(peer) = self.peers.get_mut(index as usize) {
             let Peer { gateway, heard, .. } = *peer;
-            let (phase, seq, confirmed) = (Phase::Joining(0), 0, false);
-            *peer = Peer { since: now, epoch, gateway, heard, seq, confirmed, phase };
+            let phase = Phase::Joining(0);
+            *peer = Peer { since: now, epoch, gateway, heard, phase, ..Peer::default() };
         }
         epoch
     }
@@ -182,12 +192,19 @@ impl World {
         }
     }
 
-    /// One that has joined, by chance; `None` if hardly any has.
+    /// One that has joined, by chance; `None` if nobody has.
     fn draw(&mut self) -> Option<u32> {
-        let (peers, choices) = (&self.peers, &mut self.choices);
-        let mut drawn = (0..DRAWS).map(|_| choices.random_range(0..self.plan.peers));
-        drawn.find(|&index| {
-            peers.get(index as usize).is_some_and(|peer| peer.phase == Phase::Joined)
+        if self.tally.present == 0 {
+            return None;
+        }
+        let (peers, choices, count) = (&self.peers, &mut self.choices, self.plan.peers);
+        let has_joined = |index: &u32| {
+            peers.get(*index as usize).is_some_and(|peer| peer.phase == Phase::Joined)
+        };
+        let mut drawn = (0..DRAWS).map(|_| choices.random_range(0..count));
+        drawn.find(has_joined).or_else(|| {
+            let first = choices.random_range(0..count);
+            (first..count).chain(0..first).find(has_joined)
         })
     }
 
@@ -222,9 +239,9 @@ impl World {
         }
     }
 
-    /// Since the begin; the run ends before it wraps.
-    fn millis(&self, now: Timestamp) -> u32 {
-        let span = now.saturating_duration_since(self.begin).as_millis();
+    /// Since the begin. A run of a year ends before there are too many.
+    fn hundredths(&self, now: Timestamp) -> u32 {
+        let span = now.saturating_duration_since(self.begin).as_millis() / 10;
         u32::try_from(span).unwrap_or(u32::MAX)
     }
 }

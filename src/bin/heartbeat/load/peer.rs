@@ -12,10 +12,12 @@ pub(super) struct Peer {
     /// The gateway's, of the pings that it gets; zero: it got none yet. While it joins: that of
     /// the connection before.
     pub(super) gateway: u32,
-    /// When the gateway last sent it a ping or a pong, in milliseconds.
+    /// When the gateway last sent it a ping or a pong, in hundredths of a second.
     pub(super) heard: u32,
     /// The number of its last ping under this epoch.
     pub(super) seq: u32,
+    /// Whether it answered a challenge under this epoch.
+    pub(super) challenged: bool,
     /// Whether it asked a second time, right after it answered the challenge.
     pub(super) confirmed: bool,
     pub(super) phase: Phase,

@@ -1,6 +1,9 @@
 //! [`Tally`]: what came of it.
 
+use core::time::Duration;
+
 use hdrhistogram::CreationError;
+use heartbeat_proto::Timestamp;
 
 use super::latencies::Latencies;
 
@@ -11,7 +14,8 @@ pub(super) struct Tally {
     pub(super) present: u64,
     /// Requests to join, repeated ones as well.
     pub(super) asked: u64,
-    /// Datagrams sent and received; those that chance lost are not among the sent.
+    /// Datagrams handed to the system, and received; those that chance lost are not among the
+    /// former.
     pub(super) sent: u64,
     pub(super) received: u64,
     /// Datagrams that chance lost, either way.
@@ -30,7 +34,7 @@ pub(super) struct Tally {
     pub(super) found: u64,
     /// Killed, and not found within the bound.
     pub(super) late: u64,
-    /// Killed too short before the end to say.
+    /// Killed too short before the end to say, or the gateway's end.
     pub(super) undecided: u64,
     /// Alive, and told that they were declared dead.
     pub(super) wrong: u64,
@@ -38,8 +42,12 @@ pub(super) struct Tally {
     pub(super) forgotten: u64,
     /// Asked to join for longer than the bound at the end, and was not let in.
     pub(super) outside: u64,
+    /// Asked to join for less than that at the end, and was not let in yet.
+    pub(super) waiting: u64,
     /// Sent away by a gateway that ended.
     pub(super) dismissed: u64,
+    /// By how much this program itself was late, at most.
+    pub(super) own_lateness: Duration,
     /// From the first request until it is in, own pings' round trips, from kill until told.
     pub(super) joins: Latencies,
     pub(super) round_trips: Latencies,
@@ -66,11 +74,18 @@ impl Tally {
             wrong: 0,
             forgotten: 0,
             outside: 0,
+            waiting: 0,
             dismissed: 0,
+            own_lateness: Duration::ZERO,
             joins: Latencies::new()?,
             round_trips: Latencies::new()?,
             detections: Latencies::new()?,
         })
+    }
+
+    /// This program did at `now` what was due at `due`.
+    pub(super) fn was_due(&mut self, due: Timestamp, now: Timestamp) {
+        self.own_lateness = self.own_lateness.max(now.saturating_duration_since(due));
     }
 
     /// Whether there was a gateway, and every verdict was right and in time.

@@ -1,6 +1,7 @@
 //! What is shown: a bar, lines of JSON, and the summary.
 
 use core::time::Duration;
+use std::io;
 
 use console::style;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
@@ -28,6 +29,26 @@ pub(super) struct Wire {
     pub(super) sent: Sent,
     /// Came while the system's buffer was full, if it tells.
     pub(super) overrun: Option<u64>,
+}
+
+impl Wire {
+    /// Of so many that were handed to the system, those that it took.
+    const fn taken(self, handed: u64) -> u64 {
+        handed.saturating_sub(self.sent.dropped)
+    }
+}
+
+/// A run that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'r> {
+    pub(super) plan: &'r Plan,
+    /// Where the peers were.
+    pub(super) place: &'r str,
+    pub(super) took: Duration,
+    pub(super) tally: &'r Tally,
+    pub(super) wire: Wire,
+    /// Why the last datagram that was not sent was not.
+    pub(super) unsent: Option<&'r io::Error>,
 }
 
 /// Between two snapshots.
@@ -65,39 +86,38 @@ impl View {
         ));
     }
 
-    pub(super) fn end(&self, plan: &Plan, place: &str, took: Duration, tally: &Tally, wire: Wire) {
+    pub(super) fn end(&self, run: &Run<'_>) {
+        let &Run { tally, wire, .. } = run;
         self.bar.finish_and_clear();
         if self.json {
             return say::json(&Record::new("ended", tally, wire));
         }
-        for (what, text) in lines(plan, place, took, tally, wire) {
+        for (what, text) in lines(run) {
             say::line(format!("{what:<11}{text}"));
         }
         table(tally);
         if !tally.is_good() {
-            say::line(style(blame(tally)).red().bold());
+            say::line(style(blame(run)).red().bold());
         }
     }
 }
 
-fn lines(
-    plan: &Plan,
-    place: &str,
-    took: Duration,
-    tally: &Tally,
-    wire: Wire,
-) -> Vec<(&'static str, String)> {
+fn lines(run: &Run<'_>) -> Vec<(&'static str, String)> {
+    let &Run { plan, place, took, tally, wire, .. } = run;
     let count = |count| HumanCount(count).to_string();
     let overrun = wire.overrun.map_or("unknown".to_owned(), count);
     let mut lines = vec![
         ("peers", format!("{} at {place}, seed {}", count(plan.peers.into()), plan.seed)),
-        ("took", say::span(took)),
+        (
+            "took",
+            format!("{}, own lateness at most {}", say::span(took), say::span(tally.own_lateness)),
+        ),
         ("joined", format!("{}, asked {} times", count(tally.joins.len()), count(tally.asked))),
         (
             "datagrams",
             format!(
                 "{} sent, {} received; lost: {} by chance, {} not sent, {} not received in time",
-                count(tally.sent),
+                count(wire.taken(tally.sent)),
                 count(tally.received),
                 count(tally.lost),
                 count(wire.sent.dropped),
@@ -120,6 +140,7 @@ fn lines(
     ];
     let rare = [
         ("outside", tally.outside),
+        ("waiting", tally.waiting),
         ("undecided", tally.undecided),
         ("dismissed", tally.dismissed),
         ("strays", tally.strays),
@@ -146,9 +167,15 @@ fn table(tally: &Tally) {
 }
 
 /// What was wrong.
-fn blame(tally: &Tally) -> String {
-    if tally.joins.len() == 0 {
-        return "nobody was let in: is there a gateway?".to_owned();
+fn blame(run: &Run<'_>) -> String {
+    let &Run { tally, wire, unsent, .. } = run;
+    match unsent {
+        Some(why) if wire.taken(tally.sent) == 0 => return format!("nothing could be sent: {why}"),
+        _ if tally.joins.len() > 0 => {}
+        _ if tally.received > 0 => {
+            return "nobody was let in: is what answers a gateway, with room?".to_owned();
+        }
+        _ => return "nobody was let in: is there a gateway?".to_owned(),
     }
     let found = [
         (tally.wrong, "false verdicts"),
@@ -184,8 +211,10 @@ struct Record {
     wrong: u64,
     forgotten: u64,
     outside: u64,
+    waiting: u64,
     dismissed: u64,
     strays: u64,
+    own_lateness_ms: f64,
     join_ms: Option<Latency>,
     own_ping_ms: Option<Latency>,
     detection_ms: Option<Latency>,
@@ -215,7 +244,7 @@ impl Record {
             present: tally.present,
             asked: tally.asked,
             joined: tally.joins.len(),
-            sent: tally.sent,
+            sent: wire.taken(tally.sent),
             received: tally.received,
             lost: tally.lost,
             unsent: wire.sent.dropped,
@@ -230,8 +259,10 @@ impl Record {
             wrong: tally.wrong,
             forgotten: tally.forgotten,
             outside: tally.outside,
+            waiting: tally.waiting,
             dismissed: tally.dismissed,
             strays: tally.strays,
+            own_lateness_ms: millis(tally.own_lateness),
             join_ms: Latency::of(&tally.joins),
             own_ping_ms: Latency::of(&tally.round_trips),
             detection_ms: Latency::of(&tally.detections),

@@ -121,6 +121,9 @@ impl World {
 
     /// When [`advance`](Self::advance) has something to do again.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        if self.leaves.done() > 0 {
+            return self.leaves.next();
+        }
         let pings = self.pings.as_ref().and_then(Pace::next);
         let paces = [self.joins.next(), self.churns.next(), self.kills.next(), pings];
         let others = [self.retries.next_deadline(), self.leaves.next()];

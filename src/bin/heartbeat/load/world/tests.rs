@@ -211,6 +211,27 @@ fn a_gateway_that_ends_is_asked_again_after_a_second() {
     assert_eq!((asked, pair.world.tally.wrong), (1, 0));
 }
 
+/// A server that answers whoever pings it watches nobody: it is no gateway.
+#[test]
+fn a_pong_before_any_challenge_lets_nobody_in() {
+    let mut world = World::new(plan(1), Timestamp::EPOCH).unwrap();
+    let at = Timestamp::EPOCH.saturating_add(SECOND);
+    world.advance(at, 9, &mut |_: u32, _: &[u8]| {});
+    let epoch = world.peers[0].epoch;
+    let id = PingId::new(epoch, 1);
+    let (stamp, hold) = (at.as_nanos(), Duration::ZERO);
+    let pong = Frame::Pong { id, handle: 0, stamp, hold, calm: false, status: None };
+    let id = PingId::new(0, 1);
+    let challenge = Frame::Ping { id, handle: epoch.into(), stamp: 9, status: None };
+    for (frame, present, sent) in [(pong, 0, 1), (challenge, 0, 3), (pong, 1, 3)] {
+        let mut bytes = [0; 125];
+        let len = frame.encode_into(&mut bytes).unwrap();
+        world.datagram(at, 0, &bytes[..len], &mut |_: u32, _: &[u8]| {});
+        let tally = &world.tally;
+        assert_eq!((tally.present, tally.strays, tally.sent), (present, 1, sent), "{frame:?}");
+    }
+}
+
 /// A ping can overtake nothing, but what a peer says can cross it.
 #[test]
 fn a_ping_of_the_connection_before_lets_nobody_in() {
@@ -247,6 +268,85 @@ fn stopped_early_all_leave_at_once_and_the_newly_killed_are_not_late() {
     pair.world.advance(now.saturating_add(SECOND), 99, &mut |_: u32, _: &[u8]| goodbyes += 1);
     assert!(pair.world.is_over());
     assert_eq!((goodbyes, pair.world.tally.undecided, pair.world.tally.present), (11, 9, 0));
+}
+
+/// As many as were asked for, also when hardly any are left.
+#[test]
+fn all_are_killed_if_all_are_to_be() {
+    let plan = Plan { churn: 20, kill: 300, ..plan(300) };
+    let mut pair = Pair::new(plan, open());
+    pair.run();
+    let tally = &pair.world.tally;
+    assert_eq!((tally.killed, tally.found, tally.is_good()), (300, 300, true), "{tally:?}");
+    assert!(tally.churned > 0);
+}
+
+/// Who was refused to the end is told of, also where that is no time to blame the gateway for.
+#[test]
+fn those_not_let_in_yet_are_counted() {
+    let plan = Plan { bound: 60 * SECOND, ..plan(50) };
+    let mut pair = Pair::new(plan, open().peers(8));
+    pair.run();
+    let tally = &pair.world.tally;
+    assert_eq!((tally.joins.len(), tally.waiting, tally.outside), (8, 42, 0), "{tally:?}");
+    let mut pair = Pair::new(super::Plan { bound: 9 * SECOND, ..plan }, open().peers(8));
+    pair.run();
+    let tally = &pair.world.tally;
+    assert_eq!((tally.joins.len(), tally.waiting, tally.outside), (8, 0, 42), "{tally:?}");
+}
+
+/// A gateway that ends forgets whoever was killed: it is not to blame for what it cannot find any
+/// more.
+#[test]
+fn a_gateway_that_ends_is_not_late_with_the_killed() {
+    let mut pair = Pair::new(Plan { kill: 1, ..plan(1) }, open());
+    let world = &mut pair.world;
+    let at = world.begin.saturating_add(2 * SECOND);
+    world.peers[0] = Peer { phase: Phase::Killed, since: at, gateway: 77, ..Peer::default() };
+    let mut bytes = [0; 125];
+    for (reason, undecided) in [(0, 1), (1, 1)] {
+        let len = Frame::Goodbye { epoch: 77, reason }.encode_into(&mut bytes).unwrap();
+        world.datagram(at, 0, &bytes[..len], &mut |_: u32, _: &[u8]| {});
+        let tally = &world.tally;
+        assert_eq!((tally.undecided, tally.found, tally.late), (undecided, 0, 0));
+    }
+    world.stop(at.saturating_add(20 * SECOND));
+    world.advance(at.saturating_add(21 * SECOND), 9, &mut |_: u32, _: &[u8]| {});
+    assert_eq!((world.tally.undecided, world.tally.late), (1, 0));
+}
+
+/// For as long as a run can be.
+#[test]
+fn the_forgotten_are_counted_after_a_year_too() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    for silent in [2 * SECOND, 20 * SECOND] {
+        let (length, bound) = (366 * DAY, 10 * SECOND);
+        let mut world = World::new(Plan { length, bound, ..plan(1) }, Timestamp::EPOCH).unwrap();
+        let end = Timestamp::EPOCH.saturating_add(length);
+        let mut none = |_: u32, _: &[u8]| {};
+        world.advance(Timestamp::EPOCH.saturating_add(SECOND), 1, &mut none);
+        let ping = Frame::Ping { id: PingId::new(77, 1), handle: 0, stamp: 0, status: None };
+        let mut bytes = [0; 125];
+        let len = ping.encode_into(&mut bytes).unwrap();
+        let heard = Timestamp::from_nanos(end.as_nanos() - silent.as_nanos() as u64);
+        world.datagram(heard, 0, &bytes[..len], &mut none);
+        world.advance(end.saturating_add(SECOND), 9, &mut none);
+        assert!(world.is_over());
+        assert_eq!(world.tally.forgotten, u64::from(silent > bound));
+    }
+}
+
+/// While they leave nothing else is waited for.
+#[test]
+fn those_that_leave_are_not_hurried_by_what_is_left_undone() {
+    let mut pair = Pair::new(Plan { ping: Some(SECOND), churn: 99, ..plan(500) }, open());
+    let now = pair.world.begin.saturating_add(SECOND);
+    pair.world.advance(now, 9, &mut |_: u32, _: &[u8]| {});
+    pair.world.stop(now);
+    let soon = now.saturating_add(Duration::from_micros(20));
+    pair.world.advance(soon, 99, &mut |_: u32, _: &[u8]| {});
+    assert_eq!(pair.world.tally.sent, 9 + 2);
+    assert!(pair.world.next_deadline().unwrap() > soon);
 }
 
 #[test]

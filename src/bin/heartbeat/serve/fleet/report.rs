@@ -112,10 +112,7 @@ impl fmt::Display for Report<'_> {
             (counted.left - before.left, "left"),
             (counted.lost - before.lost, "lost"),
             (counted.refused() - before.refused(), "refused"),
-            (
-                counted.dropped() - counted.refused() - before.dropped() + before.refused(),
-                "dropped",
-            ),
+            (strange(counted) - strange(before), "dropped"),
             // The system's counter: it may wrap, and once be unknown.
             (seen.lost.saturating_sub(last.lost), "overrun"),
             (seen.unsent - last.unsent, "unsent"),
@@ -128,9 +125,33 @@ impl fmt::Display for Report<'_> {
     }
 }
 
+/// What was dropped, but for what a cap refused.
+const fn strange(counted: &GatewayStats) -> u64 {
+    counted.dropped() - counted.refused()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refused_and_dropped_are_told_apart() {
+        let seen = |refused, malformed| {
+            let mut seen = Seen::default();
+            (seen.stats.refused_full, seen.stats.malformed) = (refused, malformed);
+            seen
+        };
+        for (last, now, told) in [
+            ((45, 0), (45, 0), ""),
+            ((45, 0), (47, 0), ", 2 refused"),
+            ((45, 3), (45, 4), ", 1 dropped"),
+            ((1, 1), (9, 5), ", 8 refused, 4 dropped"),
+        ] {
+            let (last, now) = (seen(last.0, last.1), seen(now.0, now.1));
+            let line = Report { seen: &now, last: &last }.to_string();
+            assert_eq!(line, format!("0 peers; 0 pings, 0 pongs{told}"));
+        }
+    }
 
     #[test]
     fn a_counter_of_the_system_that_falls_is_no_panic() {
