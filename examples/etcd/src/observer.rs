@@ -4,7 +4,8 @@
 //! What keeps it honest:
 //!
 //! * When most of its peers fall silent together, it gives its lease back, and others look: it may be
-//!   cut off from its peers and not from etcd. When others doubt themselves too, it stays.
+//!   cut off from its peers and not from etcd. When others doubt themselves too, it stays. Until etcd
+//!   has said which, no verdict of its is written.
 //! * Before it acts it looks whether its lease is valid, by the clock. If not, it forgets all its
 //!   peers, and comes back as a new one.
 //! * Peers that it takes over are new to it: each is asked, and has its whole response time, before
@@ -198,13 +199,9 @@ impl Observer {
                 Ok(())
             }
             Told::Left { lease: id, left } => match (&self.standing, left) {
-                (Standing::In(lease), Some(true)) if lease.grant().id == id => self.leave(),
-                (Standing::In(lease), None) if lease.grant().id == id => {
-                    self.doubt();
-                    Ok(())
-                }
+                (Standing::In(lease), true) if lease.grant().id == id => self.leave(),
                 (_, left) => {
-                    say(&format!("stays: left={left:?}"));
+                    say(&format!("stays: left={left}"));
                     Ok(())
                 }
             },
