@@ -18,6 +18,9 @@ use rustix::io::Errno;
 use crate::clock;
 use crate::view::Peer;
 
+/// So much is taken in at once: about what a socket holds by itself.
+const MOST_DATAGRAMS: usize = 256;
+
 /// The rules for peers.
 pub fn rules(interval: Duration) -> Result<Config> {
     Ok(Config::builder().mode(Mode::Initiator).interval(interval).build()?)
@@ -159,10 +162,11 @@ impl Ward {
         }
     }
 
-    /// Takes in what has come.
+    /// Takes in what has come, but no more than [`MOST_DATAGRAMS`]: a flood keeps the observer neither
+    /// from its lease nor from who is due.
     pub fn receive(&mut self) -> Result<()> {
         let mut bytes = [0; MAX_FRAME + 1]; // Longer datagrams are no frames.
-        loop {
+        for _ in 0..MOST_DATAGRAMS {
             let (len, from) = match self.socket.recv_from(&mut bytes) {
                 Ok(received) => received,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -186,6 +190,7 @@ impl Ward {
                 self.perform(handle, actions);
             }
         }
+        Ok(())
     }
 
     /// Does what is due.
@@ -222,5 +227,29 @@ impl Ward {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_keeps_it_for_so_long_and_no_longer() -> Result<()> {
+        let mut ward = Ward::new(([127, 0, 0, 1], 0).into(), Duration::from_secs(1), 1)?;
+        set_socket_recv_buffer_size(&ward.socket, 1 << 20)?;
+        let flood = UdpSocket::bind("127.0.0.1:0")?;
+        for _ in 0..=MOST_DATAGRAMS {
+            flood.send_to(b"no frame", ward.socket.local_addr()?)?;
+        }
+        let is_left = |ward: &Ward| ward.socket.peek_from(&mut [0]).is_ok();
+        assert!(is_left(&ward), "nothing came");
+        ward.receive()?;
+        assert!(is_left(&ward), "it went on and on");
+        ward.receive()?;
+        assert!(!is_left(&ward), "the socket could not hold them, or it reads nothing");
+        Ok(())
     }
 }
