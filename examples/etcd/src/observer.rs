@@ -6,6 +6,7 @@
 //! * When most of its peers fall silent together, it gives its lease back, and others look: it may be
 //!   cut off from its peers and not from etcd. When others doubt themselves too, it stays. Until etcd
 //!   has said which, no verdict of its is written.
+//! * It stays away for a while, but not when nobody else is left.
 //! * Before it acts it looks whether its lease is valid, by the clock. If not, it forgets all its
 //!   peers, and comes back as a new one.
 //! * Peers that it takes over are new to it: each is asked, and has its whole response time, before
@@ -224,6 +225,7 @@ impl Observer {
             }
             Told::Snapshot(entries, revision) => {
                 self.view = View::of(entries, revision);
+                self.return_if_nobody_is_left();
                 self.reconcile()
             }
             Told::Changes(changes, revision) => {
@@ -235,6 +237,7 @@ impl Observer {
                 match self.view.apply(changes, revision) {
                     Moved::Observers => {
                         self.tell_of_change(&before);
+                        self.return_if_nobody_is_left();
                         self.reconcile()
                     }
                     Moved::Peers => keys.iter().try_for_each(|peer| self.settle(peer)),
@@ -307,7 +310,17 @@ impl Observer {
         say(&format!("doubts itself for {pause:?} peers={}", self.ward.len()));
         self.ward.forget()?;
         self.standing = Standing::Out(now.saturating_add(pause));
+        self.return_if_nobody_is_left();
         Ok(())
+    }
+
+    /// Who stays away leaves its peers to others. If these are gone, nobody looks.
+    fn return_if_nobody_is_left(&mut self) {
+        if let Standing::Out(retry) = &mut self.standing
+            && self.view.observers().is_empty()
+        {
+            *retry = clock::now();
+        }
     }
 
     /// Has the verdict written, if it still may give one.
@@ -333,4 +346,64 @@ impl Observer {
 /// A line for whoever reads along; if nobody does, never mind.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd::{Change, Entry, OBSERVERS};
+    use crate::lease::Grant;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// There is no etcd where it looks.
+    fn away() -> Result<Observer> {
+        let mut observer = Observer::new(Settings {
+            etcd: vec!["http://127.0.0.1:9".to_owned()],
+            id: "a".to_owned(),
+            weight: 1,
+            ttl: Duration::from_secs(2),
+            listen: ([127, 0, 0, 1], 0).into(),
+            interval: Duration::from_secs(1),
+        })?;
+        observer.standing = Standing::Out(clock::now().saturating_add(HOUR));
+        Ok(observer)
+    }
+
+    fn key(id: &str) -> String {
+        format!("{OBSERVERS}{id}")
+    }
+
+    fn others(ids: &[&str]) -> Told {
+        let entry =
+            |id: &&str| Entry { key: key(id), value: "1".to_owned(), created: 5, modified: 5 };
+        Told::Snapshot(ids.iter().map(entry).collect(), 9)
+    }
+
+    fn is_back(observer: &Observer) -> bool {
+        observer.next_deadline().is_some_and(|due| due <= clock::now())
+    }
+
+    #[test]
+    fn it_comes_back_when_nobody_else_is_left() -> Result<()> {
+        let mut observer = away()?;
+        observer.hear(others(&["b", "c"]))?;
+        observer.hear(Told::Changes(vec![Change::Deleted(key("b"))], 10))?;
+        assert!(!is_back(&observer), "c looks");
+        observer.hear(Told::Changes(vec![Change::Deleted(key("c"))], 11))?;
+        assert!(is_back(&observer), "nobody looks");
+
+        let mut observer = away()?;
+        observer.hear(others(&[]))?;
+        assert!(is_back(&observer), "nobody looked from the beginning");
+
+        // Nor does it go when they went before etcd had told that it may.
+        let mut observer = away()?;
+        let ttl = observer.settings.ttl;
+        let grant = Grant { id: 7, revision: 3, ttl, asked: clock::now() };
+        observer.standing = Standing::In(Box::new(Lease::new(grant, clock::now())?));
+        observer.hear(Told::Left { lease: 7, left: true })?;
+        assert!(is_back(&observer), "nobody looks");
+        Ok(())
+    }
 }
