@@ -21,9 +21,11 @@ use crate::view::Peer;
 /// So much is taken in at once: about what a socket holds by itself.
 const MOST_DATAGRAMS: usize = 256;
 
-/// The rules for peers.
+/// The rules for peers. A pong may take a whole interval, and this host may be late by as much before
+/// its guard doubts it (rule GD5: a call later than a response window is a stall).
 pub fn rules(interval: Duration) -> Result<Config> {
-    Ok(Config::builder().mode(Mode::Initiator).interval(interval).build()?)
+    let rules = Config::builder().mode(Mode::Initiator);
+    Ok(rules.interval(interval).response_window(interval).build()?)
 }
 
 /// So long do verdicts wait when half of the peers fall silent together: then this host or its path
@@ -250,6 +252,15 @@ mod tests {
         assert!(is_left(&ward), "it went on and on");
         ward.receive()?;
         assert!(!is_left(&ward), "the socket could not hold them, or it reads nothing");
+        Ok(())
+    }
+
+    #[test]
+    fn a_group_that_dies_at_once_is_seen_before_its_first_verdict() -> Result<()> {
+        for millis in [300, 1000, 10_000] {
+            let rules = rules(Duration::from_millis(millis))?;
+            assert_eq!(GuardConfig::seen(&rules), 100);
+        }
         Ok(())
     }
 }
