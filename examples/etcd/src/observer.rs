@@ -35,6 +35,9 @@ use crate::view::{Moved, Peer, View};
 use crate::ward::{self, Ward};
 use crate::worker::{self, Ask, Told};
 
+/// A turn that takes longer is told: who reads along shall know what this host had a part in.
+const PUNCTUAL: Duration = Duration::from_millis(100);
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub etcd: Vec<String>,
@@ -78,9 +81,7 @@ impl Observer {
         let now = clock::now();
         let seed = now.as_nanos() ^ u64::from(std::process::id()) << 40;
         let ward = Ward::new(settings.listen, settings.interval, seed)?;
-        // Long enough for others to judge its peers, if it is these that are dead.
-        let rules = ward::rules(settings.interval)?;
-        let away = (rules.worst_case_detection() + ward::judged_within(&rules)) * 5 / 4;
+        let away = ward::away(&ward::rules(settings.interval)?);
         let pauses = Policy::exponential(away).cap(away * 10).build()?;
         let (tell, told) = channel();
         // One keepalive may wait, no more: a queue would keep a lease alive for the dead.
@@ -111,9 +112,17 @@ impl Observer {
 
     /// For ever.
     pub fn run(mut self) -> Result<()> {
+        say(&format!("pings from {}", self.ward.address()?));
+        let mut last = clock::now();
         loop {
             self.ward.wait(self.next_deadline())?;
             self.check_lease()?; // First of all: who was frozen has no rights.
+            let now = clock::now();
+            let turn = now.saturating_duration_since(last);
+            if turn > PUNCTUAL {
+                say(&format!("late: {turn:.0?} for a turn"));
+            }
+            last = now;
             while let Ok(told) = self.told.try_recv() {
                 self.hear(told)?;
             }
@@ -121,7 +130,8 @@ impl Observer {
             self.ward.receive()?; // Read before you judge.
             self.check_lease()?;
             let found = self.ward.advance();
-            if found.doubts_us {
+            found.guard.iter().for_each(|report| say(&format!("guard: {report}")));
+            if found.doubts_us() {
                 self.doubt();
             }
             for (name, peer) in found.dead {
@@ -343,9 +353,10 @@ impl Observer {
     }
 }
 
-/// A line for whoever reads along; if nobody does, never mind.
+/// A line for whoever reads along, with the time by [`clock`]; if nobody does, never mind.
 fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    let nanos = clock::now().as_nanos();
+    let _ = writeln!(io::stdout(), "{nanos} {line}");
 }
 
 #[cfg(test)]

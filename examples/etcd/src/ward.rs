@@ -39,6 +39,12 @@ pub fn judged_within(config: &Config) -> Duration {
     config.worst_case_detection() + hold(config) + 3 * config.response_window()
 }
 
+/// How long an observer that doubts itself stays away at first, a fifth more or less: long enough for
+/// others to judge its peers, if it is these that are dead.
+pub fn away(config: &Config) -> Duration {
+    (config.worst_case_detection() + judged_within(config)) * 5 / 4
+}
+
 fn fleet(config: Config, seed: u64) -> Result<Fleet> {
     let mut fleet = Fleet::new(config, seed, clock::now())?;
     fleet.set_guard(GuardConfig::new(hold(&config)))?;
@@ -49,7 +55,7 @@ fn fleet(config: Config, seed: u64) -> Result<Fleet> {
 #[derive(Default)]
 struct Heard {
     all: Vec<(Handle, Actions)>,
-    doubts_us: bool,
+    guard: Vec<GuardReport>,
 }
 
 impl Sink for Heard {
@@ -59,7 +65,7 @@ impl Sink for Heard {
     }
 
     fn guarded(&mut self, report: &GuardReport) {
-        self.doubts_us |= report.doubt == Doubt::Observer && report.state == GuardState::Holding;
+        self.guard.push(*report);
     }
 }
 
@@ -68,8 +74,18 @@ impl Sink for Heard {
 pub struct Found {
     /// Who is dead; they are watched no longer.
     pub dead: Vec<(String, Peer)>,
+    /// What the guard did, in its order.
+    pub guard: Vec<GuardReport>,
+}
+
+impl Found {
     /// So many fell silent together that this observer should ask itself whether it is cut off.
-    pub doubts_us: bool,
+    pub fn doubts_us(&self) -> bool {
+        let doubts = |report: &GuardReport| {
+            report.doubt == Doubt::Observer && report.state == GuardState::Holding
+        };
+        self.guard.iter().any(doubts)
+    }
 }
 
 /// What is kept of a watched peer, besides its state.
@@ -102,6 +118,11 @@ impl Ward {
         let profile = fleet.profiles().next().expect("the one above");
         let (seats, watched, lost) = (Vec::new(), BTreeMap::new(), Vec::new());
         Ok(Self { config, seed, socket, fleet, profile, seats, watched, lost })
+    }
+
+    /// Where pings come from.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
     }
 
     pub fn len(&self) -> usize {
@@ -197,14 +218,14 @@ impl Ward {
 
     /// Does what is due.
     pub fn advance(&mut self) -> Found {
-        let mut doubts_us = false;
+        let mut guard = Vec::new();
         loop {
             let mut heard = Heard::default();
             let progress = self.fleet.advance(clock::now(), 256, &mut heard);
             heard.all.into_iter().for_each(|(handle, actions)| self.perform(handle, actions));
-            doubts_us |= heard.doubts_us;
+            guard.extend(heard.guard);
             if progress == Progress::Done {
-                return Found { dead: std::mem::take(&mut self.lost), doubts_us };
+                return Found { dead: std::mem::take(&mut self.lost), guard };
             }
         }
     }
@@ -244,7 +265,7 @@ mod tests {
         set_socket_recv_buffer_size(&ward.socket, 1 << 20)?;
         let flood = UdpSocket::bind("127.0.0.1:0")?;
         for _ in 0..=MOST_DATAGRAMS {
-            flood.send_to(b"no frame", ward.socket.local_addr()?)?;
+            flood.send_to(b"no frame", ward.address()?)?;
         }
         let is_left = |ward: &Ward| ward.socket.peek_from(&mut [0]).is_ok();
         assert!(is_left(&ward), "nothing came");
