@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ pub struct Crowd {
     lives: Arc<Mutex<BTreeMap<String, Life>>>,
     /// Whose pings nobody hears.
     unheard: Arc<Mutex<Option<SocketAddr>>>,
+    /// The longest time that this host kept it from listening, in milliseconds.
+    deaf: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -58,9 +60,10 @@ impl Crowd {
         let (lives, stop) = (Arc::new(Mutex::new(lives)), Arc::new(AtomicBool::new(false)));
         let (shared, stopped) = (Arc::clone(&lives), Arc::clone(&stop));
         let unheard = Arc::new(Mutex::new(None));
-        let cut = Arc::clone(&unheard);
-        let thread = Some(thread::spawn(move || live(&sockets, &shared, &cut, &stopped)));
-        Ok(Self { lives, unheard, stop, thread })
+        let deaf = Arc::new(AtomicU64::new(0));
+        let (cut, late) = (Arc::clone(&unheard), Arc::clone(&deaf));
+        let thread = Some(thread::spawn(move || live(&sockets, &shared, &cut, &late, &stopped)));
+        Ok(Self { lives, unheard, deaf, stop, thread })
     }
 
     /// From now on it answers nothing.
@@ -73,6 +76,12 @@ impl Crowd {
     /// From now on nobody hears this observer; `None`: all are heard.
     pub fn cut_off(&self, observer: Option<SocketAddr>) {
         *self.unheard.lock().unwrap_or_else(PoisonError::into_inner) = observer;
+    }
+
+    /// The longest time that this host kept the peers from listening: not their fault, nor that of
+    /// those who watch them.
+    pub fn deaf(&self) -> Duration {
+        Duration::from_millis(self.deaf.load(Ordering::Relaxed))
     }
 
     /// All of them, with the gaps up to now.
@@ -107,13 +116,19 @@ fn live(
     sockets: &[(String, UdpSocket)],
     lives: &Mutex<BTreeMap<String, Life>>,
     unheard: &Mutex<Option<SocketAddr>>,
+    deaf: &AtomicU64,
     stop: &AtomicBool,
 ) {
     let mut polled: Vec<PollFd<'_>> =
         sockets.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)).collect();
-    let longest = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    let longest = Duration::from_millis(50);
+    let wait = Timespec { tv_sec: 0, tv_nsec: longest.as_nanos() as _ };
+    let mut last = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let _ = poll(&mut polled, Some(&longest));
+        let _ = poll(&mut polled, Some(&wait));
+        let late = last.elapsed().saturating_sub(longest);
+        deaf.fetch_max(late.as_millis() as u64, Ordering::Relaxed);
+        last = Instant::now();
         for (ready, (name, socket)) in polled.iter().zip(sockets) {
             if ready.revents().is_empty() {
                 continue;

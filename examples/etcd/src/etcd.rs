@@ -201,6 +201,13 @@ impl Etcd {
         Ok(int(&self.call("kv/put", &put, patience)?["header"]["revision"]))
     }
 
+    /// Many keys at once: 128 at most.
+    pub fn put_all(&self, pairs: &[(String, String)], patience: Duration) -> Result<()> {
+        let put = |(key, value): &(String, String)| json!({ "request_put": { "key": encode(key), "value": encode(value) } });
+        let puts: Vec<Value> = pairs.iter().map(put).collect();
+        self.call("kv/txn", &json!({ "success": puts }), patience).map(|_| ())
+    }
+
     pub fn delete(&self, key: &str, patience: Duration) -> Result<()> {
         self.call("kv/deleterange", &json!({ "key": encode(key) }), patience).map(|_| ())
     }

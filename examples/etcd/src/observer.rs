@@ -4,7 +4,9 @@
 //! What keeps it honest:
 //!
 //! * When most of its peers fall silent together, it gives its lease back, and others look: it may be
-//!   cut off from its peers and not from etcd. When others doubt themselves too, it stays.
+//!   cut off from its peers and not from etcd. When others doubt themselves too, it stays. Until etcd
+//!   has said which, no verdict of its is written.
+//! * It stays away for a while, but not when nobody else is left.
 //! * Before it acts it looks whether its lease is valid, by the clock. If not, it forgets all its
 //!   peers, and comes back as a new one.
 //! * Peers that it takes over are new to it: each is asked, and has its whole response time, before
@@ -32,6 +34,9 @@ use crate::lease::Lease;
 use crate::view::{Moved, Peer, View};
 use crate::ward::{self, Ward};
 use crate::worker::{self, Ask, Told};
+
+/// A turn that takes longer is told: who reads along shall know what this host had a part in.
+const PUNCTUAL: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -76,9 +81,7 @@ impl Observer {
         let now = clock::now();
         let seed = now.as_nanos() ^ u64::from(std::process::id()) << 40;
         let ward = Ward::new(settings.listen, settings.interval, seed)?;
-        // Long enough for others to judge its peers, if it is these that are dead.
-        let rules = ward::rules(settings.interval)?;
-        let away = (rules.worst_case_detection() + ward::judged_within(&rules)) * 5 / 4;
+        let away = ward::away(&ward::rules(settings.interval)?);
         let pauses = Policy::exponential(away).cap(away * 10).build()?;
         let (tell, told) = channel();
         // One keepalive may wait, no more: a queue would keep a lease alive for the dead.
@@ -109,9 +112,17 @@ impl Observer {
 
     /// For ever.
     pub fn run(mut self) -> Result<()> {
+        say(&format!("pings from {}", self.ward.address()?));
+        let mut last = clock::now();
         loop {
             self.ward.wait(self.next_deadline())?;
             self.check_lease()?; // First of all: who was frozen has no rights.
+            let now = clock::now();
+            let turn = now.saturating_duration_since(last);
+            if turn > PUNCTUAL {
+                say(&format!("late: {turn:.0?} for a turn"));
+            }
+            last = now;
             while let Ok(told) = self.told.try_recv() {
                 self.hear(told)?;
             }
@@ -119,7 +130,8 @@ impl Observer {
             self.ward.receive()?; // Read before you judge.
             self.check_lease()?;
             let found = self.ward.advance();
-            if found.doubts_us {
+            found.guard.iter().for_each(|report| say(&format!("guard: {report}")));
+            if found.doubts_us() {
                 self.doubt();
             }
             for (name, peer) in found.dead {
@@ -198,13 +210,9 @@ impl Observer {
                 Ok(())
             }
             Told::Left { lease: id, left } => match (&self.standing, left) {
-                (Standing::In(lease), Some(true)) if lease.grant().id == id => self.leave(),
-                (Standing::In(lease), None) if lease.grant().id == id => {
-                    self.doubt();
-                    Ok(())
-                }
+                (Standing::In(lease), true) if lease.grant().id == id => self.leave(),
                 (_, left) => {
-                    say(&format!("stays: left={left:?}"));
+                    say(&format!("stays: left={left}"));
                     Ok(())
                 }
             },
@@ -227,6 +235,7 @@ impl Observer {
             }
             Told::Snapshot(entries, revision) => {
                 self.view = View::of(entries, revision);
+                self.return_if_nobody_is_left();
                 self.reconcile()
             }
             Told::Changes(changes, revision) => {
@@ -238,6 +247,7 @@ impl Observer {
                 match self.view.apply(changes, revision) {
                     Moved::Observers => {
                         self.tell_of_change(&before);
+                        self.return_if_nobody_is_left();
                         self.reconcile()
                     }
                     Moved::Peers => keys.iter().try_for_each(|peer| self.settle(peer)),
@@ -310,7 +320,17 @@ impl Observer {
         say(&format!("doubts itself for {pause:?} peers={}", self.ward.len()));
         self.ward.forget()?;
         self.standing = Standing::Out(now.saturating_add(pause));
+        self.return_if_nobody_is_left();
         Ok(())
+    }
+
+    /// Who stays away leaves its peers to others. If these are gone, nobody looks.
+    fn return_if_nobody_is_left(&mut self) {
+        if let Standing::Out(retry) = &mut self.standing
+            && self.view.observers().is_empty()
+        {
+            *retry = clock::now();
+        }
     }
 
     /// Has the verdict written, if it still may give one.
@@ -333,7 +353,68 @@ impl Observer {
     }
 }
 
-/// A line for whoever reads along; if nobody does, never mind.
+/// A line for whoever reads along, with the time by [`clock`]; if nobody does, never mind.
 fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    let nanos = clock::now().as_nanos();
+    let _ = writeln!(io::stdout(), "{nanos} {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd::{Change, Entry, OBSERVERS};
+    use crate::lease::Grant;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// There is no etcd where it looks.
+    fn away() -> Result<Observer> {
+        let mut observer = Observer::new(Settings {
+            etcd: vec!["http://127.0.0.1:9".to_owned()],
+            id: "a".to_owned(),
+            weight: 1,
+            ttl: Duration::from_secs(2),
+            listen: ([127, 0, 0, 1], 0).into(),
+            interval: Duration::from_secs(1),
+        })?;
+        observer.standing = Standing::Out(clock::now().saturating_add(HOUR));
+        Ok(observer)
+    }
+
+    fn key(id: &str) -> String {
+        format!("{OBSERVERS}{id}")
+    }
+
+    fn others(ids: &[&str]) -> Told {
+        let entry =
+            |id: &&str| Entry { key: key(id), value: "1".to_owned(), created: 5, modified: 5 };
+        Told::Snapshot(ids.iter().map(entry).collect(), 9)
+    }
+
+    fn is_back(observer: &Observer) -> bool {
+        observer.next_deadline().is_some_and(|due| due <= clock::now())
+    }
+
+    #[test]
+    fn it_comes_back_when_nobody_else_is_left() -> Result<()> {
+        let mut observer = away()?;
+        observer.hear(others(&["b", "c"]))?;
+        observer.hear(Told::Changes(vec![Change::Deleted(key("b"))], 10))?;
+        assert!(!is_back(&observer), "c looks");
+        observer.hear(Told::Changes(vec![Change::Deleted(key("c"))], 11))?;
+        assert!(is_back(&observer), "nobody looks");
+
+        let mut observer = away()?;
+        observer.hear(others(&[]))?;
+        assert!(is_back(&observer), "nobody looked from the beginning");
+
+        // Nor does it go when they went before etcd had told that it may.
+        let mut observer = away()?;
+        let ttl = observer.settings.ttl;
+        let grant = Grant { id: 7, revision: 3, ttl, asked: clock::now() };
+        observer.standing = Standing::In(Box::new(Lease::new(grant, clock::now())?));
+        observer.hear(Told::Left { lease: 7, left: true })?;
+        assert!(is_back(&observer), "nobody looks");
+        Ok(())
+    }
 }

@@ -18,9 +18,14 @@ use rustix::io::Errno;
 use crate::clock;
 use crate::view::Peer;
 
-/// The rules for peers.
+/// So much is taken in at once: about what a socket holds by itself.
+const MOST_DATAGRAMS: usize = 256;
+
+/// The rules for peers. A pong may take a whole interval, and this host may be late by as much before
+/// its guard doubts it (rule GD5: a call later than a response window is a stall).
 pub fn rules(interval: Duration) -> Result<Config> {
-    Ok(Config::builder().mode(Mode::Initiator).interval(interval).build()?)
+    let rules = Config::builder().mode(Mode::Initiator);
+    Ok(rules.interval(interval).response_window(interval).build()?)
 }
 
 /// So long do verdicts wait when half of the peers fall silent together: then this host or its path
@@ -34,6 +39,12 @@ pub fn judged_within(config: &Config) -> Duration {
     config.worst_case_detection() + hold(config) + 3 * config.response_window()
 }
 
+/// How long an observer that doubts itself stays away at first, a fifth more or less: long enough for
+/// others to judge its peers, if it is these that are dead.
+pub fn away(config: &Config) -> Duration {
+    (config.worst_case_detection() + judged_within(config)) * 5 / 4
+}
+
 fn fleet(config: Config, seed: u64) -> Result<Fleet> {
     let mut fleet = Fleet::new(config, seed, clock::now())?;
     fleet.set_guard(GuardConfig::new(hold(&config)))?;
@@ -44,7 +55,7 @@ fn fleet(config: Config, seed: u64) -> Result<Fleet> {
 #[derive(Default)]
 struct Heard {
     all: Vec<(Handle, Actions)>,
-    doubts_us: bool,
+    guard: Vec<GuardReport>,
 }
 
 impl Sink for Heard {
@@ -54,7 +65,7 @@ impl Sink for Heard {
     }
 
     fn guarded(&mut self, report: &GuardReport) {
-        self.doubts_us |= report.doubt == Doubt::Observer && report.state == GuardState::Holding;
+        self.guard.push(*report);
     }
 }
 
@@ -63,8 +74,18 @@ impl Sink for Heard {
 pub struct Found {
     /// Who is dead; they are watched no longer.
     pub dead: Vec<(String, Peer)>,
+    /// What the guard did, in its order.
+    pub guard: Vec<GuardReport>,
+}
+
+impl Found {
     /// So many fell silent together that this observer should ask itself whether it is cut off.
-    pub doubts_us: bool,
+    pub fn doubts_us(&self) -> bool {
+        let doubts = |report: &GuardReport| {
+            report.doubt == Doubt::Observer && report.state == GuardState::Holding
+        };
+        self.guard.iter().any(doubts)
+    }
 }
 
 /// What is kept of a watched peer, besides its state.
@@ -97,6 +118,11 @@ impl Ward {
         let profile = fleet.profiles().next().expect("the one above");
         let (seats, watched, lost) = (Vec::new(), BTreeMap::new(), Vec::new());
         Ok(Self { config, seed, socket, fleet, profile, seats, watched, lost })
+    }
+
+    /// Where pings come from.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
     }
 
     pub fn len(&self) -> usize {
@@ -159,10 +185,11 @@ impl Ward {
         }
     }
 
-    /// Takes in what has come.
+    /// Takes in what has come, but no more than [`MOST_DATAGRAMS`]: a flood keeps the observer neither
+    /// from its lease nor from who is due.
     pub fn receive(&mut self) -> Result<()> {
         let mut bytes = [0; MAX_FRAME + 1]; // Longer datagrams are no frames.
-        loop {
+        for _ in 0..MOST_DATAGRAMS {
             let (len, from) = match self.socket.recv_from(&mut bytes) {
                 Ok(received) => received,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -186,18 +213,19 @@ impl Ward {
                 self.perform(handle, actions);
             }
         }
+        Ok(())
     }
 
     /// Does what is due.
     pub fn advance(&mut self) -> Found {
-        let mut doubts_us = false;
+        let mut guard = Vec::new();
         loop {
             let mut heard = Heard::default();
             let progress = self.fleet.advance(clock::now(), 256, &mut heard);
             heard.all.into_iter().for_each(|(handle, actions)| self.perform(handle, actions));
-            doubts_us |= heard.doubts_us;
+            guard.extend(heard.guard);
             if progress == Progress::Done {
-                return Found { dead: std::mem::take(&mut self.lost), doubts_us };
+                return Found { dead: std::mem::take(&mut self.lost), guard };
             }
         }
     }
@@ -222,5 +250,38 @@ impl Ward {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_keeps_it_for_so_long_and_no_longer() -> Result<()> {
+        let mut ward = Ward::new(([127, 0, 0, 1], 0).into(), Duration::from_secs(1), 1)?;
+        set_socket_recv_buffer_size(&ward.socket, 1 << 20)?;
+        let flood = UdpSocket::bind("127.0.0.1:0")?;
+        for _ in 0..=MOST_DATAGRAMS {
+            flood.send_to(b"no frame", ward.address()?)?;
+        }
+        let is_left = |ward: &Ward| ward.socket.peek_from(&mut [0]).is_ok();
+        assert!(is_left(&ward), "nothing came");
+        ward.receive()?;
+        assert!(is_left(&ward), "it went on and on");
+        ward.receive()?;
+        assert!(!is_left(&ward), "the socket could not hold them, or it reads nothing");
+        Ok(())
+    }
+
+    #[test]
+    fn a_group_that_dies_at_once_is_seen_before_its_first_verdict() -> Result<()> {
+        for millis in [300, 1000, 10_000] {
+            let rules = rules(Duration::from_millis(millis))?;
+            assert_eq!(GuardConfig::seen(&rules), 100);
+        }
+        Ok(())
     }
 }

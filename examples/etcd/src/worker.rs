@@ -34,10 +34,10 @@ pub enum Told {
         sent: Timestamp,
         is_alive: bool,
     },
-    /// Whether the lease was given back; `None`: nobody knows.
+    /// Whether the lease was given back.
     Left {
         lease: i64,
-        left: Option<bool>,
+        left: bool,
     },
     /// `None`: nobody knows; etcd did not answer.
     Condemned(Verdict, Option<Outcome>),
@@ -59,11 +59,15 @@ pub fn ask(etcd: &Etcd, asks: &Receiver<(Ask, Duration)>, tell: &Sender<Told>) {
                 Err(_) => continue,
             },
             Ask::Leave { observer, lease, ttl } => {
-                let left = etcd.leave(&observer, lease, ttl, patience);
-                if left.is_err() {
-                    thread::sleep(patience / 20); // It will be asked again.
-                }
-                Told::Left { lease, left: left.ok() }
+                // Until etcd answers: the verdicts that wait behind it may be those of one who is
+                // cut off, and must not be written before it is known who stays.
+                let left = loop {
+                    match etcd.leave(&observer, lease, ttl, patience) {
+                        Ok(left) => break left,
+                        Err(_) => thread::sleep(patience / 20),
+                    }
+                };
+                Told::Left { lease, left }
             }
             Ask::Condemn(verdict) => {
                 let outcome = etcd.condemn(&verdict, patience).ok();
@@ -107,4 +111,73 @@ pub fn watch(etcd: Arc<Etcd>, lasts: Duration, seed: u64, tell: Sender<Told>) {
 pub fn retries() -> Policy {
     let policy = Policy::exponential(Duration::from_millis(100)).cap(Duration::from_secs(2));
     policy.build().expect("constants that fit")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// An etcd that leaves the first call without an answer, and is content with all others; tells
+    /// what it is asked.
+    fn deaf_at_first(listener: &TcpListener, asked: &Sender<String>) -> std::io::Result<()> {
+        for nth in 0.. {
+            let (stream, _) = listener.accept()?;
+            let mut request = BufReader::new(&stream);
+            let (mut call, mut len) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                request.read_line(&mut line)?;
+                if let Some(rest) = line.strip_prefix("POST /v3/") {
+                    call = rest.split(' ').next().unwrap_or_default().to_owned();
+                } else if let Some(rest) = line.to_lowercase().strip_prefix("content-length:") {
+                    len = rest.trim().parse().unwrap_or(0);
+                } else if line.trim().is_empty() {
+                    break;
+                }
+            }
+            request.take(len).read_to_end(&mut Vec::new())?;
+            if asked.send(call).is_err() {
+                break;
+            }
+            let answer = r#"{"ID":"7","TTL":"4","succeeded":true}"#;
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length";
+            if nth > 0 {
+                write!(&stream, "{head}: {}\r\n\r\n{answer}", answer.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn no_verdict_is_written_before_it_is_known_who_stays() -> anyhow::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let etcd = Etcd::new(vec![format!("http://{}", listener.local_addr()?)])?;
+        let (ask, asks) = channel();
+        let (tell, told) = channel();
+        let (note, asked) = channel();
+        thread::spawn(move || deaf_at_first(&listener, &note));
+        let ttl = Duration::from_secs(20);
+        let verdict = Verdict {
+            peer: "p".to_owned(),
+            incarnation: 1,
+            observer: "a".to_owned(),
+            lease: 3,
+            revision: 1,
+            view: 1,
+        };
+        ask.send((Ask::Leave { observer: "a".to_owned(), lease: 3, ttl }, ttl))?;
+        ask.send((Ask::Condemn(verdict), ttl))?;
+        drop(ask);
+        super::ask(&etcd, &asks, &tell);
+        assert!(matches!(told.recv()?, Told::Left { lease: 3, left: true }));
+        assert!(matches!(told.recv()?, Told::Condemned(_, Some(Outcome::Written))));
+        let calls: Vec<String> = asked.try_iter().collect();
+        let right = ["lease/grant", "lease/grant", "kv/txn", "lease/revoke", "kv/txn"];
+        assert_eq!(calls, right);
+        Ok(())
+    }
 }
