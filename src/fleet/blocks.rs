@@ -142,13 +142,13 @@ impl Blocks {
         taken
     }
 
-    /// The last entry of this block, and the block's label.
+    /// The last entry of this block.
     #[inline]
-    pub(super) fn last(&self, block: u32) -> Option<(u32, u16)> {
+    pub(super) fn last(&self, block: u32) -> Option<u32> {
         if block == NO_BLOCK {
             return None;
         }
         let block = self.get(block);
-        Some((block.slot(block.len as usize - 1), block.label))
+        Some(block.slot(block.len as usize - 1))
     }
 }

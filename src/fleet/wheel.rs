@@ -258,11 +258,12 @@ impl Wheel {
     }
 
     /// Drops the entry of this slot if it is the bucket's last: that of a peer that is started as
-    /// soon as it is inserted. False: it is not.
+    /// soon as it is inserted. (Or a stale one of its: then the other is stale, and paid for.) False: it
+    /// is not.
     #[inline(never)]
     fn take_back(&mut self, slot: u32, label: u16) -> bool {
         let head = self.heads[label as usize % BUCKETS];
-        let found = self.blocks.last(head) == Some((slot, label));
+        let found = self.blocks.last(head) == Some(slot);
         if found {
             self.drop_last(label);
         }
@@ -458,7 +459,7 @@ impl Wheel {
             }
             left -= 1;
             let head = self.heads[label as usize % BUCKETS];
-            if let Some((last, _)) = self.blocks.last(head) {
+            if let Some(last) = self.blocks.last(head) {
                 self.blocks.get_mut(self.broom).put(at, last);
                 self.drop_last(label);
                 at += usize::from(head < self.broom); // Its block was turned in this round.
@@ -488,6 +489,16 @@ impl Wheel {
 
     fn entries(&self) -> usize {
         (0..self.blocks.made()).map(|block| self.blocks.get(block).len as usize).sum()
+    }
+
+    /// The slots of all valid entries, as they lie. For tests: each that waits is there.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "the test `wheel` alone asks")]
+    pub(super) fn valid(&self, marks: &impl Marks) -> alloc::vec::Vec<u32> {
+        let blocks = (0..self.blocks.made()).map(|block| self.blocks.get(block));
+        let entries = blocks.flat_map(|block| block.iter().map(|slot| (slot, block.label)));
+        let valid = entries.filter(|(slot, label)| marks.mark(*slot).label() == *label);
+        valid.map(|(slot, _)| slot).collect()
     }
 
     // ----- Small sums -----

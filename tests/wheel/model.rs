@@ -131,12 +131,23 @@ impl Model {
         assert!(first.is_none_or(|(due, _)| *due >= self.now), "{first:?} was forgotten");
     }
 
+    /// Whoever waits has a valid entry: not only if it is met in time.
+    fn check(&self) {
+        let mut valid = self.wheel.valid(&self.marks);
+        valid.sort_unstable();
+        let mut waiting = self.naive.iter().map(|(_, slot)| slot);
+        assert!(waiting.all(|slot| valid.binary_search(slot).is_ok()), "no valid entry");
+    }
+
     /// So many of its slots are touched, a few neighbours at a time.
     fn play(&mut self, rounds: u64, hot: u64, often: u64, most: u64) {
         for round in 0..rounds {
             let slots = self.due.len() as u64;
             let slot = (round / hot * 7 + self.rng.below(hot)) % slots;
             self.touch(slot as u32);
+            if self.rng.below(100) == 0 {
+                self.check();
+            }
             if self.rng.below(often) == 0 {
                 let steps = self.rng.below(most);
                 self.pass(steps);
@@ -163,6 +174,23 @@ fn play(worlds: Range<u64>) {
 #[test]
 fn each_slot_is_found_in_its_step() {
     play(0..27);
+}
+
+/// FL7: wake-ups that only ever come forward, in the order in which they lie, so that no entry can be
+/// taken back. The broom has to keep up, and to go on where all of a bucket is stale.
+#[test]
+fn entries_that_become_stale_are_swept_in_time() {
+    for burst in [1, 18, 19, 20, CHUNK as u64] {
+        let mut model = Model::new(burst, 0);
+        model.grow();
+        for round in 0..300 {
+            for slot in 0..CHUNK as u64 {
+                // So many of each bucket's come forward together, to one of them.
+                model.set(slot as u32, 4000 - round - slot / burst % 7);
+            }
+        }
+        model.check();
+    }
 }
 
 #[test]
