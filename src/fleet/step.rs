@@ -93,7 +93,7 @@ impl<D: Detector> Fleet<D> {
                 if let Some(answered) = answer(config, &mut state, id, hold, now) {
                     record.keep(&state);
                     self.census.record_answer(answered.rtt_micros);
-                    let filing = self.wheel.wake_at(answered.next, &mut record.mark);
+                    let filing = self.wheel.wake_at(slot, answered.next, &mut record.mark);
                     self.file(slot, filing);
                     return Told::Answered(answered);
                 }
@@ -117,7 +117,7 @@ impl<D: Detector> Fleet<D> {
         let mut state = record.bare();
         let Some(next) = beat(config, &mut state, event, now) else { return false };
         record.keep(&state);
-        let filing = self.wheel.wake_at(next, &mut record.mark);
+        let filing = self.wheel.wake_at(slot, next, &mut record.mark);
         self.file(slot, filing);
         self.census.record_beat(event);
         true
@@ -166,7 +166,7 @@ impl<D: Detector> Fleet<D> {
         };
         record.keep(&state);
         self.census.record_ping(now - probed.due, now, config);
-        match self.wheel.wake_at(probed.next, &mut record.mark) {
+        match self.wheel.wake_at(slot, probed.next, &mut record.mark) {
             Some(filing) if filing.leaves_none() => {
                 self.wheel.enter(slot, filing, &mut self.slab);
             }

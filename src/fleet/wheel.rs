@@ -22,8 +22,8 @@ use alloc::boxed::Box;
 use super::blocks::{Block, Blocks, NO_BLOCK};
 use crate::deadlines::NEVER;
 
-/// Steps for which there are buckets: a power of two. What is due later is met in the last of them,
-/// and filed again.
+/// Steps for which there are buckets: a power of two. What is due later is met in the last eighth of
+/// them ([`reach`]), and filed again.
 pub(crate) const BUCKETS: usize = 4096;
 const LAST: u64 = BUCKETS as u64 - 1;
 
@@ -229,7 +229,7 @@ impl Wheel {
     /// before anything else.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "part of every pong")]
-    pub(super) fn wake_at(&self, due: u64, mark: &mut Mark) -> Option<Filing> {
+    pub(super) fn wake_at(&self, slot: u32, due: u64, mark: &mut Mark) -> Option<Filing> {
         if due == NEVER {
             mark.stand(NEVER_DUE);
             return None;
@@ -241,7 +241,7 @@ impl Wheel {
             mark.filed = WAITS | label; // It is met in time.
             return None;
         }
-        let bucket = self.bucket(ahead.min(LAST));
+        let bucket = self.bucket(reach(slot, ahead));
         mark.filed = WAITS | bucket;
         Some(Filing { bucket, stale: label })
     }
@@ -272,7 +272,7 @@ impl Wheel {
 
     /// [`wake_at`](Self::wake_at), and all that comes of it.
     pub(super) fn set(&mut self, slot: u32, due: u64, marks: &mut impl Marks) {
-        if let Some(filing) = self.wake_at(due, marks.mark_mut(slot)) {
+        if let Some(filing) = self.wake_at(slot, due, marks.mark_mut(slot)) {
             self.file(slot, filing, marks);
         }
     }
@@ -350,7 +350,7 @@ impl Wheel {
                 mark.filed = TAKEN | UNFILED;
                 batch.push(slot);
             } else {
-                let bucket = self.bucket(ahead.min(LAST));
+                let bucket = self.bucket(reach(slot, ahead));
                 mark.filed = WAITS | bucket;
                 return Some(bucket);
             }
@@ -526,6 +526,15 @@ fn stale_limit(slots: usize) -> usize {
 }
 
 const _: () = assert!(Block::MOST == 19 && Blocks::CHUNK == 64 && SWEEPS == 4);
+
+/// How many steps ahead the slot is filed that is due so many steps ahead.
+///
+/// Who is due beyond the ring is not met with all others at its end: they may all have been put in at one
+/// moment, and would be filed again at one moment for ever. Neighbours stay together, for the caches.
+#[inline]
+const fn reach(slot: u32, ahead: u64) -> u64 {
+    if ahead <= LAST { ahead } else { LAST - (slot as usize / CHUNK % (BUCKETS / 8)) as u64 }
+}
 
 /// How many steps the bucket lies after `hand`.
 #[inline]

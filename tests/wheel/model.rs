@@ -176,6 +176,27 @@ fn each_slot_is_found_in_its_step() {
     play(0..27);
 }
 
+/// FL5, FL7: peers that were all put in at one moment, and are heard all the time, are not all filed again
+/// at one moment.
+#[test]
+fn those_who_are_due_beyond_the_ring_are_met_a_few_at_a_time() {
+    const DUE: u64 = 60_000;
+    let mut model = Model::new(0, 0);
+    (0..64).for_each(|_| model.grow());
+    let slots = model.due.len();
+    (0..slots).for_each(|slot| model.wheel.set(slot as u32, DUE, &mut model.marks));
+    let (mut batch, mut most) = (Batch::new(), 0);
+    for now in 0..=DUE {
+        let mut look = slots;
+        assert!(!model.wheel.take(now, &mut batch, &mut look, &mut model.marks));
+        assert!(batch.is_empty());
+        most = most.max(slots - look);
+    }
+    assert!(most <= 4 * CHUNK, "{most} in one step");
+    model.wheel.take(DUE + 1, &mut batch, &mut 1, &mut model.marks);
+    assert!(!batch.is_empty(), "they were forgotten");
+}
+
 /// FL7: wake-ups that only ever come forward, in the order in which they lie, so that no entry can be
 /// taken back. The broom has to keep up, and to go on where all of a bucket is stale.
 #[test]
