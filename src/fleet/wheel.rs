@@ -530,7 +530,7 @@ const _: () = assert!(Block::MOST == 19 && Blocks::CHUNK == 64 && SWEEPS == 4);
 /// How many steps ahead the slot is filed that is due so many steps ahead.
 ///
 /// Who is due beyond the ring is not met with all others at its end: they may all have been put in at one
-/// moment, and would be filed again at one moment for ever. Neighbours stay together, for the caches.
+/// moment, and would be filed again at one moment for long. Neighbours stay together, for the caches.
 #[inline]
 const fn reach(slot: u32, ahead: u64) -> u64 {
     if ahead <= LAST { ahead } else { LAST - (slot as usize / CHUNK % (BUCKETS / 8)) as u64 }
