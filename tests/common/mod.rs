@@ -5,6 +5,8 @@
 #![allow(clippy::std_instead_of_alloc, reason = "tests have std")]
 #![allow(clippy::large_types_passed_by_value, reason = "configurations are values; no speed here")]
 
+mod rng;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -13,6 +15,8 @@ use heartbeat_proto::{
     Action, Config, Event, Findings, HeartbeatMachine, Ledger, Liveness, PingId, Reason, Table,
     Timestamp,
 };
+
+pub(crate) use self::rng::Rng;
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SEC: u64 = 1_000 * MS;
@@ -40,27 +44,6 @@ pub(crate) const fn nanos(span: Duration) -> u64 {
 /// A moment of the run on the machine's clock.
 pub(crate) const fn at(now: u64) -> Timestamp {
     Timestamp::from_nanos(BASE.saturating_add(now))
-}
-
-/// `SplitMix64`: small, seeded, good enough for scripts.
-pub(crate) struct Rng(pub(crate) u64);
-
-impl Rng {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    /// A number in `0..limit`; 0 if `limit` is 0.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
-    }
-
-    pub(crate) fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
 }
 
 /// One machine under virtual time. Everything it says is logged.

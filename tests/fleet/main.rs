@@ -12,6 +12,8 @@ mod heard;
 mod lives;
 mod memory;
 mod ops;
+#[path = "../common/rng.rs"]
+mod rng;
 mod schedule;
 mod sharded;
 #[cfg(feature = "snapshot")]

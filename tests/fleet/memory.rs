@@ -8,6 +8,7 @@ use heartbeat_proto::fleet::{Fleet, GuardConfig, Handle, Input, Progress};
 use heartbeat_proto::{Action, Actions, Config, Event, PingId, Timestamp};
 
 use super::guard::nanos;
+use super::rng::Rng;
 
 const SEC: u64 = 1_000_000_000;
 
@@ -17,18 +18,6 @@ fn ignore(_: Handle, _: Actions) -> ControlFlow<()> {
 
 fn at(nanos: u64) -> Timestamp {
     Timestamp::from_nanos(nanos)
-}
-
-/// Like the machine's generator elsewhere: `SplitMix64`.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % limit
-    }
 }
 
 /// The worst that peers can do to the schedule: limits that put each peer's deadline forward and

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use heartbeat_proto::pool::{CheckOut, Lease, Pool, PoolConfig, Upkeep};
 
+use crate::rng::Rng;
 use crate::{MS, SEC, at};
 
 /// Counts like an open descriptor.
@@ -17,17 +18,6 @@ struct Descriptor {
 impl Drop for Descriptor {
     fn drop(&mut self) {
         self.open.set(self.open.get() - 1);
-    }
-}
-
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(word ^ (word >> 31)) * u128::from(limit)) >> 64) as u64
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod life;
 mod properties;
+#[path = "../common/rng.rs"]
+mod rng;
 mod rules;
 mod watch;
 

@@ -11,6 +11,9 @@ mod deadlines {
     pub(crate) const NEVER: u64 = u64::MAX;
 }
 
+#[path = "../common/rng.rs"]
+mod rng;
+
 #[path = "../../src/fleet"]
 #[allow(dead_code, reason = "the fleet uses the rest")]
 mod fleet {

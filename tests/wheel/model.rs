@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::wheel::{Batch, CHUNK, Mark, Marks, Wheel};
 use crate::deadlines::NEVER;
+use crate::rng::Rng;
 
 struct All(Vec<Mark>);
 
@@ -17,18 +18,6 @@ impl Marks for All {
 
     fn mark_mut(&mut self, slot: u32) -> &mut Mark {
         &mut self.0[slot as usize]
-    }
-}
-
-/// `SplitMix64`.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % limit
     }
 }
 
